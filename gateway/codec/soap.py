@@ -1,0 +1,259 @@
+"""SOAP 1.2 envelopes with WS-Addressing 1.0 (SOAP 1.2 part 1; ITI TF-2 appendix V.3): read hardened, written as text.
+
+A SOAP 1.1 envelope is answered with a VersionMismatch fault in 1.1's own form (SOAP 1.2 part 1, appendix A), so that
+the sender can read it. Faults are for the envelope, addressing and XML; an error of the question itself is an ordinary
+answer with a RegistryErrorList.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from lxml import etree
+
+from gateway.codec import xml
+from gateway.codec.xml import escape
+from gateway.errors import BadInput
+
+SOAP: Final = "http://www.w3.org/2003/05/soap-envelope"
+SOAP11: Final = "http://schemas.xmlsoap.org/soap/envelope/"
+WSA: Final = "http://www.w3.org/2005/08/addressing"
+WSSE: Final = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd"
+ANONYMOUS: Final = f"{WSA}/anonymous"
+MEDIA_TYPE: Final = "application/soap+xml"
+
+FAULT_ACTION: Final = f"{WSA}/fault"
+SOAP_FAULT_ACTION: Final = f"{WSA}/soap/fault"
+
+_OUR_ROLES: Final = frozenset({"", f"{SOAP}/role/next", f"{SOAP}/role/ultimateReceiver"})
+_SINGLE: Final = ("To", "Action", "MessageID", "ReplyTo", "FaultTo", "From")
+"""Addressing headers that may stand once only (WS-Addressing 1.0 Core 3.2)."""
+
+
+class SoapFault(BadInput):
+    """Why a message gets a fault. `code` is the local name of the SOAP code, `subcodes` prefixed with wsa: or wsse:."""
+
+    def __init__(
+        self,
+        code: str,
+        reason: str,
+        *,
+        subcodes: tuple[str, ...] = (),
+        relates_to: str = "",
+        not_understood: tuple[str, ...] = (),
+        soap11: bool = False,
+    ) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+        self.subcodes = subcodes
+        self.relates_to = relates_to
+        self.not_understood = not_understood
+        """Header names as {namespace}local (SOAP 1.2 part 1, 5.4.8)."""
+        self.soap11 = soap11
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """One message as read. `body` is the only child element of soap:Body, or None when there is none."""
+
+    action: str
+    message_id: str
+    relates_to: str
+    to: str
+    body: etree._Element | None
+    headers: tuple[etree._Element, ...] = ()
+
+
+# -- reading -----------------------------------------------------------------------------------------------------
+
+
+def read(data: bytes, limits: xml.XmlLimits, *, understood: frozenset[str] = frozenset()) -> Envelope:
+    """Reads a request. `understood` names headers ({namespace}local) beside WS-Addressing that the caller handles.
+
+    Raises SoapFault (VersionMismatch, MustUnderstand, addressing) and whatever `xml.parse` raises.
+    """
+    root = xml.parse(data, limits)
+    _check_version(root)
+    headers, body = _split(root)
+    message_id = _message_id(headers)
+    try:
+        _check_understood(headers, understood)
+        found = _addressing(headers)
+    except SoapFault as fault:
+        fault.relates_to = message_id
+        raise
+    for name in ("Action", "MessageID"):
+        if not found.get(name):
+            raise SoapFault(
+                "Sender",
+                f"the header wsa:{name} is missing",
+                subcodes=("wsa:MessageAddressingHeaderRequired",),
+                relates_to=message_id,
+            )
+    _check_reply_to(headers, message_id)
+    relates_to = "".join(xml.text_of(header) for header in headers if header.tag == f"{{{WSA}}}RelatesTo")
+    return Envelope(found["Action"], message_id, relates_to, found.get("To", ""), body, headers)
+
+
+def read_answer(data: bytes, limits: xml.XmlLimits) -> Envelope:
+    """Reads a peer's answer: lenient about missing headers, strict about what could mislead.
+
+    Raises SoapFault with the peer's code when the body is a soap:Fault; its text stays out, because a peer's words
+    may hold patient data.
+    """
+    root = xml.parse(data, limits)
+    if etree.QName(root).localname != "Envelope":
+        raise BadInput("the answer is not a SOAP envelope")
+    headers, body = _split(root)
+    found = _addressing(headers)
+    if body is not None and etree.QName(body).localname == "Fault":
+        code = xml.text_of(body.find(f"{{{SOAP}}}Code/{{{SOAP}}}Value")) or xml.text_of(body.find("faultcode"))
+        raise SoapFault(code.rpartition(":")[2] or "Receiver", "the peer answered with a SOAP fault")
+    relates = [xml.text_of(header) for header in headers if header.tag == f"{{{WSA}}}RelatesTo"]
+    return Envelope(
+        found.get("Action", ""), _message_id(headers), relates[0] if relates else "", found.get("To", ""), body, headers
+    )
+
+
+def _check_version(root: etree._Element) -> None:
+    name = etree.QName(root)
+    if name.localname != "Envelope":
+        raise SoapFault("Sender", "the message is not a SOAP envelope")
+    if name.namespace == SOAP11:
+        raise SoapFault("VersionMismatch", "SOAP 1.1 is not spoken here, SOAP 1.2 is", soap11=True)
+    if name.namespace != SOAP:
+        raise SoapFault("VersionMismatch", "an envelope of an unknown SOAP version")
+
+
+def _split(root: etree._Element) -> tuple[tuple[etree._Element, ...], etree._Element | None]:
+    namespace = etree.QName(root).namespace
+    header, bodies = root.find(f"{{{namespace}}}Header"), root.findall(f"{{{namespace}}}Body")
+    if len(bodies) != 1:
+        raise SoapFault("Sender", "the envelope has no single soap:Body")
+    children = [child for child in bodies[0] if isinstance(child.tag, str)]
+    if len(children) > 1:
+        raise SoapFault("Sender", "soap:Body holds more than one element")
+    headers = () if header is None else tuple(child for child in header if isinstance(child.tag, str))
+    return headers, children[0] if children else None
+
+
+def _message_id(headers: tuple[etree._Element, ...]) -> str:
+    return next((xml.text_of(header) for header in headers if header.tag == f"{{{WSA}}}MessageID"), "")
+
+
+def _check_understood(headers: tuple[etree._Element, ...], understood: frozenset[str]) -> None:
+    unknown = []
+    for header in headers:
+        name = etree.QName(header)
+        required = str(header.get(f"{{{SOAP}}}mustUnderstand", "")).strip() in ("1", "true")
+        ours = str(header.get(f"{{{SOAP}}}role", "")) in _OUR_ROLES
+        if required and ours and name.namespace != WSA and name.text not in understood:
+            unknown.append(name.text)
+    if unknown:
+        raise SoapFault("MustUnderstand", "a header that must be understood is not", not_understood=tuple(unknown))
+
+
+def _addressing(headers: tuple[etree._Element, ...]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for header in headers:
+        name = etree.QName(header)
+        if name.namespace != WSA or name.localname not in _SINGLE:
+            continue
+        if name.localname in found:
+            raise SoapFault(
+                "Sender",
+                f"the header wsa:{name.localname} stands twice",
+                subcodes=("wsa:InvalidAddressingHeader", "wsa:InvalidCardinality"),
+            )
+        found[name.localname] = xml.text_of(header)
+    return found
+
+
+def _check_reply_to(headers: tuple[etree._Element, ...], message_id: str) -> None:
+    """Answers go back on the same connection: opening one to an address found in a message would let any sender
+    point us at the inside of our own network."""
+    for header in headers:
+        if header.tag in (f"{{{WSA}}}ReplyTo", f"{{{WSA}}}FaultTo"):
+            address = xml.text_of(header.find(f"{{{WSA}}}Address"))
+            if address != ANONYMOUS:
+                raise SoapFault(
+                    "Sender",
+                    "answers are given on the same connection only (wsa:Address anonymous)",
+                    subcodes=("wsa:InvalidAddressingHeader", "wsa:OnlyAnonymousAddressSupported"),
+                    relates_to=message_id,
+                )
+
+
+# -- writing -----------------------------------------------------------------------------------------------------
+
+
+def answer(action: str, message_id: str, relates_to: str, body: bytes) -> bytes:
+    """A response envelope around a rendered body; `message_id` and `relates_to` are URIs such as urn:uuid:..."""
+    related = f"<wsa:RelatesTo>{escape(relates_to)}</wsa:RelatesTo>" if relates_to else ""
+    return _envelope(
+        f'<wsa:Action soap:mustUnderstand="true">{escape(action)}</wsa:Action>'
+        f"<wsa:MessageID>{escape(message_id)}</wsa:MessageID>{related}<wsa:To>{ANONYMOUS}</wsa:To>",
+        body,
+    )
+
+
+def request(action: str, message_id: str, to: str, body: bytes) -> bytes:
+    """A request envelope whose answer comes back on the same connection."""
+    return _envelope(
+        f'<wsa:Action soap:mustUnderstand="true">{escape(action)}</wsa:Action>'
+        f"<wsa:MessageID>{escape(message_id)}</wsa:MessageID>"
+        f"<wsa:ReplyTo><wsa:Address>{ANONYMOUS}</wsa:Address></wsa:ReplyTo>"
+        f'<wsa:To soap:mustUnderstand="true">{escape(to)}</wsa:To>',
+        body,
+    )
+
+
+def _envelope(headers: str, body: bytes) -> bytes:
+    head = (
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        f'<soap:Envelope xmlns:soap="{SOAP}" xmlns:wsa="{WSA}"><soap:Header>{headers}</soap:Header><soap:Body>'
+    )
+    return b"".join((head.encode(), body, b"</soap:Body></soap:Envelope>"))
+
+
+def fault(found: SoapFault, message_id: str) -> bytes:
+    """The envelope of a fault (SOAP 1.2 part 1, 5.4; WS-Addressing 1.0 SOAP Binding 6)."""
+    if found.soap11:
+        return _fault_11(found)
+    subcode = ""
+    for name in reversed(found.subcodes):
+        subcode = f"<soap:Subcode><soap:Value>{escape(name)}</soap:Value>{subcode}</soap:Subcode>"
+    action = FAULT_ACTION if found.subcodes[:1] and found.subcodes[0].startswith("wsa:") else SOAP_FAULT_ACTION
+    related = f"<wsa:RelatesTo>{escape(found.relates_to)}</wsa:RelatesTo>" if found.relates_to else ""
+    headers = (
+        f"<wsa:Action>{action}</wsa:Action><wsa:MessageID>{escape(message_id)}</wsa:MessageID>{related}"
+        + _not_understood(found.not_understood)
+        + (_upgrade() if found.code == "VersionMismatch" else "")
+    )
+    body = (
+        f'<soap:Fault xmlns:wsse="{WSSE}"><soap:Code><soap:Value>soap:{found.code}</soap:Value>{subcode}</soap:Code>'
+        f'<soap:Reason><soap:Text xml:lang="en">{escape(found.reason)}</soap:Text></soap:Reason></soap:Fault>'
+    )
+    return _envelope(headers, body.encode())
+
+
+def _not_understood(names: Iterable[str]) -> str:
+    blocks = []
+    for name in names:
+        namespace, _, local = name.removeprefix("{").rpartition("}")
+        blocks.append(f'<soap:NotUnderstood qname="h:{escape(local)}" xmlns:h="{escape(namespace)}"/>')
+    return "".join(blocks)
+
+
+def _upgrade() -> str:
+    return f'<soap:Upgrade xmlns:soap="{SOAP}"><soap:SupportedEnvelope qname="soap:Envelope"/></soap:Upgrade>'
+
+
+def _fault_11(found: SoapFault) -> bytes:
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        f'<s11:Envelope xmlns:s11="{SOAP11}"><s11:Header>{_upgrade()}</s11:Header><s11:Body><s11:Fault>'
+        f"<faultcode>s11:VersionMismatch</faultcode><faultstring>{escape(found.reason)}</faultstring>"
+        "</s11:Fault></s11:Body></s11:Envelope>"
+    ).encode()

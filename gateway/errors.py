@@ -1,0 +1,130 @@
+"""The vocabulary of failure, and the one table of wire codes per protocol.
+
+Inside the gateway a failure says what is wrong in the domain's words and knows no protocol. Each edge (HTTP,
+SOAP, MLLP, command line) translates it once, with `codes_for`. No message text carries patient data: ids, names
+and values stay out of it.
+
+    GatewayError
+    |-- BadInput                 the bytes we were given are not what they claim to be
+    |   |-- LimitExceeded        well-formed perhaps, but larger than we read
+    |-- UnknownPatient
+    |-- UnknownDocument
+    |-- UnknownResource
+    |   |-- DeletedResource
+    |-- UnknownCommunity
+    |-- UnknownRepository
+    |-- MissingHomeCommunity
+    |-- MissingParameter
+    |-- ParameterNumber          one value too many or too few
+    |-- UnknownQuery
+    |-- InvalidParameter
+    |-- TooManyResults
+    |-- NotSinglePatient
+    |-- Forbidden                policy says no
+    |-- Unavailable              a part we need is not reachable
+    |-- ConfigurationError       the operator has to change something
+    |-- DamagedContent           stored bytes no longer match their hash
+"""
+
+from typing import NamedTuple
+
+
+class GatewayError(Exception):
+    """Base of all failures of ours. The text is for people and holds no patient data."""
+
+
+class BadInput(GatewayError): ...
+
+
+class LimitExceeded(BadInput): ...
+
+
+class UnknownPatient(GatewayError): ...
+
+
+class UnknownDocument(GatewayError): ...
+
+
+class UnknownResource(GatewayError): ...
+
+
+class DeletedResource(UnknownResource): ...
+
+
+class UnknownCommunity(GatewayError): ...
+
+
+class UnknownRepository(GatewayError): ...
+
+
+class MissingHomeCommunity(GatewayError): ...
+
+
+class MissingParameter(GatewayError): ...
+
+
+class ParameterNumber(GatewayError): ...
+
+
+class UnknownQuery(GatewayError): ...
+
+
+class InvalidParameter(GatewayError): ...
+
+
+class TooManyResults(GatewayError): ...
+
+
+class NotSinglePatient(GatewayError): ...
+
+
+class Forbidden(GatewayError): ...
+
+
+class Unavailable(GatewayError): ...
+
+
+class ConfigurationError(GatewayError): ...
+
+
+class DamagedContent(GatewayError): ...
+
+
+class WireCodes(NamedTuple):
+    """What one failure is called on each wire."""
+
+    msa1: str  # HL7 v2 table 0008
+    err3: str  # HL7 v2 table 0357
+    xds: str  # ITI TF-3 table 4.2.4.1-2
+    http: int
+    fhir: str  # http://hl7.org/fhir/issue-type
+    exit: int  # exit code of the command line (docs/commands.md)
+
+
+ERRORS: dict[type[GatewayError], WireCodes] = {
+    BadInput: WireCodes("AE", "102", "XDSRegistryMetadataError", 400, "invalid", 1),
+    LimitExceeded: WireCodes("AR", "102", "XDSRegistryOutOfResources", 413, "too-long", 1),
+    UnknownPatient: WireCodes("AE", "204", "XDSUnknownPatientId", 404, "not-found", 1),
+    UnknownDocument: WireCodes("AE", "204", "XDSDocumentUniqueIdError", 404, "not-found", 1),
+    UnknownResource: WireCodes("AE", "204", "XDSRegistryError", 404, "not-found", 1),
+    DeletedResource: WireCodes("AE", "204", "XDSRegistryError", 410, "deleted", 1),
+    UnknownCommunity: WireCodes("AE", "204", "XDSUnknownCommunity", 404, "not-found", 1),
+    UnknownRepository: WireCodes("AE", "204", "XDSUnknownRepositoryId", 404, "not-found", 1),
+    MissingHomeCommunity: WireCodes("AE", "101", "XDSMissingHomeCommunityId", 400, "required", 2),
+    MissingParameter: WireCodes("AE", "101", "XDSStoredQueryMissingParam", 400, "required", 2),
+    ParameterNumber: WireCodes("AE", "101", "XDSStoredQueryParamNumber", 400, "invalid", 2),
+    UnknownQuery: WireCodes("AE", "103", "XDSUnknownStoredQuery", 400, "not-supported", 2),
+    InvalidParameter: WireCodes("AE", "102", "XDSRegistryError", 400, "invalid", 2),
+    TooManyResults: WireCodes("AE", "207", "XDSTooManyResults", 400, "too-costly", 1),
+    NotSinglePatient: WireCodes("AE", "207", "XDSResultNotSinglePatient", 400, "business-rule", 1),
+    Forbidden: WireCodes("AR", "207", "XDSRegistryError", 403, "forbidden", 1),
+    Unavailable: WireCodes("AE", "207", "XDSUnavailableCommunity", 503, "transient", 3),
+    ConfigurationError: WireCodes("AR", "207", "XDSRegistryError", 500, "exception", 2),
+    DamagedContent: WireCodes("AE", "207", "XDSRepositoryError", 500, "exception", 1),
+    GatewayError: WireCodes("AE", "207", "XDSRegistryError", 500, "exception", 70),
+}
+
+
+def codes_for(error: BaseException) -> WireCodes:
+    """The codes of the nearest ancestor in the table; anything that is not ours is an internal error."""
+    return next((ERRORS[c] for c in type(error).__mro__ if c in ERRORS), ERRORS[GatewayError])

@@ -1,0 +1,70 @@
+"""GET [base]/metadata: the CapabilityStatement, made from the search parameter table (FHIR R4 3.1.0.9)."""
+
+from functools import lru_cache
+from typing import Any
+
+from gateway.codec import fhir
+from gateway.services.search import PARAMETERS
+from gateway.services.search.parameters import Parameter
+
+FHIR_VERSION = "4.0.1"
+_R4 = "http://hl7.org/fhir/SearchParameter/"
+_JP_CORE = "http://jpfhir.jp/fhir/core/SearchParameter/"
+_INTERACTIONS = ("read", "vread", "history-instance", "search-type")
+_EVERYWHERE = (
+    ("_id", "token", f"{_R4}Resource-id"),
+    ("_lastUpdated", "date", f"{_R4}Resource-lastUpdated"),
+)
+
+
+@lru_cache(maxsize=8)
+def capability(base: str, version: str, started: str, mode: str) -> bytes:
+    """`started` (FHIR dateTime) is when this process began to say so; `mode` is open or enforced."""
+    security = "no authentication: open mode, reachable on the loopback address only" if mode == "open" else mode
+    statement: dict[str, Any] = {
+        "resourceType": "CapabilityStatement",
+        "id": "musubi",
+        "status": "active",
+        "date": started,
+        "kind": "instance",
+        "software": {"name": "Musubi", "version": version},
+        "implementation": {"description": "Musubi (結び), gateway between regional EHRs", "url": base},
+        "fhirVersion": FHIR_VERSION,
+        "format": ["application/fhir+json", "json"],
+        "rest": [
+            {
+                "mode": "server",
+                "security": {"cors": False, "description": security},
+                "resource": [_resource(type_, parameters) for type_, parameters in PARAMETERS.items()],
+            }
+        ],
+    }
+    return fhir.render(statement)
+
+
+def _resource(type_: str, parameters: dict[str, Parameter]) -> dict[str, Any]:
+    references = [name for name, one in parameters.items() if one.kind == "reference"]
+    described: dict[str, Any] = {
+        "type": type_,
+        "interaction": [{"code": code} for code in _INTERACTIONS],
+        "versioning": "versioned",
+        "readHistory": True,
+        "updateCreate": False,
+        "conditionalCreate": False,
+        "conditionalRead": "full-support",
+        "conditionalUpdate": False,
+        "conditionalDelete": "not-supported",
+        "referencePolicy": ["literal"],
+    }
+    if references:
+        described["searchInclude"] = [f"{type_}:{name}" for name in references]
+    described["searchRevInclude"] = ["Provenance:target"]
+    described["searchParam"] = [{"name": name, "definition": url, "type": kind} for name, kind, url in _EVERYWHERE] + [
+        _parameter(one) for one in parameters.values()
+    ]
+    return described
+
+
+def _parameter(parameter: Parameter) -> dict[str, str]:
+    root = _JP_CORE if parameter.cite.startswith("JP_") else _R4
+    return {"name": parameter.name, "definition": root + parameter.cite, "type": parameter.wire_kind}

@@ -1,0 +1,91 @@
+"""What a FHIR answer is made of, apart from the wire: request, response, OperationOutcome, media types (FHIR R4 3.1.0)."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from gateway.codec import fhir
+from gateway.errors import GatewayError, codes_for
+
+FHIR_JSON = "application/fhir+json"
+CONTENT_TYPE = f"{FHIR_JSON}; charset=utf-8"
+FHIR_VERSIONS = ("4.0", "4.0.1")
+_JSON = frozenset({FHIR_JSON, "application/json", "text/json", "json", "application/json+fhir"})
+_ANY = frozenset({"*/*", "application/*"})
+MAX_ACCEPT = 1024
+"""Characters of an Accept header that are read."""
+
+
+@dataclass(frozen=True, slots=True)
+class FhirRequest:
+    """`path` is what follows the base, without query: `/Patient/x`. Header names are lower case."""
+
+    method: str
+    path: str
+    query: list[tuple[str, str]]
+    headers: dict[str, str]
+    body: bytes
+    base: str
+    """Absolute URL of the FHIR base as the caller reached it, without a slash at the end."""
+    malformed: str = ""
+    """What the edge could not read of the URL; such a request is refused, and audited like any other."""
+
+
+@dataclass(frozen=True, slots=True)
+class FhirResponse:
+    status: int
+    headers: list[tuple[str, str]] = field(default_factory=list)
+    body: bytes = b""
+
+
+class Refused(GatewayError):
+    """A request that HTTP or FHIR says no to before it concerns any data: 404, 405, 406, 415."""
+
+    def __init__(self, status: int, code: str, text: str, headers: Iterable[tuple[str, str]] = ()) -> None:
+        super().__init__(text)
+        self.status, self.code, self.headers = status, code, tuple(headers)
+
+
+def json_answer(status: int, body: bytes, headers: Iterable[tuple[str, str]] = ()) -> FhirResponse:
+    return FhirResponse(status, [("Content-Type", CONTENT_TYPE), *headers], body)
+
+
+def outcome(severity: str, code: str, text: str) -> bytes:
+    """An OperationOutcome with one issue. `code` is of http://hl7.org/fhir/issue-type; `text` without patient data."""
+    issue = {"severity": severity, "code": code, "diagnostics": text}
+    return fhir.render({"resourceType": "OperationOutcome", "issue": [issue]})
+
+
+def error_answer(error: GatewayError) -> FhirResponse:
+    """The one translation of failures to FHIR: status and issue type from errors.ERRORS."""
+    if isinstance(error, Refused):
+        return json_answer(error.status, outcome("error", error.code, str(error)), error.headers)
+    codes = codes_for(error)
+    text = str(error) or "the request could not be answered"
+    return json_answer(codes.http, outcome("error", codes.fhir, text))
+
+
+def check_acceptable(request: FhirRequest) -> None:
+    """Refused(406) unless JSON of FHIR 4.0 will do. `_format` wins over Accept (R4 3.1.0.1.11)."""
+    wanted = [value for name, value in request.query if name == "_format"]
+    if wanted:
+        # A `+` that was not percent-encoded in the URL arrives as a blank.
+        given = [value.partition(";")[0].strip().replace(" ", "+").lower() for value in wanted]
+        if not set(given) <= _JSON:
+            raise Refused(406, "not-supported", "_format: this server answers in JSON (application/fhir+json)")
+        return
+    accept = request.headers.get("accept", "")[:MAX_ACCEPT]
+    if accept.strip() and not any(_accepts_json(one) for one in accept.split(",")):
+        raise Refused(406, "not-supported", "Accept: this server answers in application/fhir+json, FHIR version 4.0")
+
+
+def _accepts_json(media_range: str) -> bool:
+    kind, *parameters = (part.strip().lower() for part in media_range.split(";"))
+    if kind not in _JSON and kind not in _ANY:
+        return False
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip() == "q" and value.strip().strip("0.") == "":
+            return False
+        if name.strip() == "fhirversion" and value.strip().strip('"') not in FHIR_VERSIONS:
+            return False
+    return True

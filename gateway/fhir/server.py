@@ -1,0 +1,163 @@
+"""One FHIR request -> one answer and one audit record. Knows no web framework; serve/http.py mounts it at /fhir.
+
+    GET  /metadata                       CapabilityStatement
+    GET  /Type/id                        read
+    GET  /Type/id/_history               history
+    GET  /Type/id/_history/version       vread
+    GET  /Type?..., POST /Type/_search   search
+
+Writing interactions come with a later version; they are answered 405. HEAD is GET without the body.
+"""
+
+import re
+from dataclasses import dataclass
+
+from gateway.errors import BadInput, GatewayError, UnknownResource
+from gateway.fhir import read as reading
+from gateway.fhir import search as searching
+from gateway.fhir.capability import capability
+from gateway.fhir.messages import FhirRequest, FhirResponse, Refused, check_acceptable, error_answer, json_answer
+from gateway.model.audit import AuditRecord
+from gateway.model.caller import Caller, Scope
+from gateway.model.resource import Clause, PatientIdentifierClause, ReferenceClause
+from gateway.ports import AuditLog, Resources
+from gateway.services.search import TYPES, SearchRules
+from gateway.services.search.values import FHIR_ID
+
+QUERY, EXPORT = "110112", "110106"  # DICOM EventID: Query; Export, which IHE uses for the side that hands data out
+_TYPE_NAME = re.compile(r"[A-Z][A-Za-z]{1,63}", re.ASCII)
+_READING = ("GET", "HEAD")
+
+
+@dataclass(frozen=True, slots=True)
+class FhirServices:
+    """What the handlers work with; app.py fills it."""
+
+    resources: Resources
+    audit: AuditLog
+    rules: SearchRules
+    cursor_key: bytes
+    """Secret of this node; the cursors of next links are signed with it."""
+    version: str
+    """Of the software."""
+    started: str
+    """FHIR dateTime of the start of the process: CapabilityStatement.date."""
+    mode: str = "open"
+
+
+@dataclass(slots=True)
+class _Trace:
+    """What the audit record will say; filled as the request is understood. Holds no values of the query."""
+
+    event: str = QUERY
+    action: str = "E"
+    object: str = ""
+    patient: str = ""
+
+
+def handle(request: FhirRequest, services: FhirServices, caller: Caller, scope: Scope) -> FhirResponse:
+    """The answer, its audit record already committed. A failure of the audit log is raised, and nothing is answered."""
+    trace = _Trace()
+    try:
+        response = _route(request, services, caller, scope, trace)
+    except GatewayError as error:
+        response = error_answer(error)
+    services.audit.record(
+        AuditRecord(
+            event=trace.event,
+            transaction="rest",
+            action=trace.action,
+            outcome=0 if response.status < 400 else 4 if response.status < 500 else 8,
+            actor=caller.user or caller.node,
+            address=caller.address,
+            patient=trace.patient,
+            object=trace.object,
+            detail=f"{request.method} {response.status}",
+        )
+    )
+    return response
+
+
+def _route(request: FhirRequest, services: FhirServices, caller: Caller, scope: Scope, trace: _Trace) -> FhirResponse:
+    if request.malformed:
+        raise BadInput(request.malformed)
+    parts = [part for part in request.path.split("/") if part]
+    if parts == ["metadata"]:
+        trace.object = "metadata"
+        return _metadata(request, services)
+    if not parts:
+        _only(request, _READING, "search over all types, batch and transaction are not offered")
+        raise Refused(404, "not-supported", "search over all types is not offered; ask for one type")
+    type_ = parts[0]
+    trace.object = type_ if _TYPE_NAME.fullmatch(type_) else ""
+    if type_ not in TYPES:
+        raise Refused(404, "not-supported", "this server has no such resource type; /metadata lists what it has")
+    match parts[1:]:
+        case []:
+            _only(request, _READING, "this version stores through its feeds only")
+            return _search(request, services, caller, scope, trace, type_)
+        case ["_search"]:
+            _only(request, ("POST",), "a search form is posted")
+            return _search(request, services, caller, scope, trace, type_)
+        case [id_, *rest] if FHIR_ID.fullmatch(id_):
+            trace.event, trace.action, trace.object = EXPORT, "R", f"{type_}/{id_}"
+            _only(request, _READING, "this version stores through its feeds only")
+            return _one(request, services, scope, trace, type_, id_, rest)
+    raise UnknownResource("no such address here")
+
+
+def _metadata(request: FhirRequest, services: FhirServices) -> FhirResponse:
+    _only(request, _READING, "the CapabilityStatement is read")
+    check_acceptable(request)
+    return json_answer(200, capability(request.base, services.version, services.started, services.mode))
+
+
+def _one(
+    request: FhirRequest, services: FhirServices, scope: Scope, trace: _Trace, type_: str, id_: str, rest: list[str]
+) -> FhirResponse:
+    check_acceptable(request)
+    if type_ == "Patient":
+        trace.patient = f"Patient/{id_}"
+    match rest:
+        case []:
+            return reading.read(request, services.resources, type_, id_, scope)
+        case ["_history"]:
+            trace.object += "/_history"
+            return reading.history(request, services.resources, type_, id_, scope)
+        case ["_history", version]:
+            trace.object += "/_history/" + (version if version.isdigit() else "")
+            return reading.vread(request, services.resources, type_, id_, version, scope)
+    raise UnknownResource("no such address here")
+
+
+def _search(
+    request: FhirRequest, services: FhirServices, caller: Caller, scope: Scope, trace: _Trace, type_: str
+) -> FhirResponse:
+    given = searching.parameters(request)
+    check_acceptable(request if request.method != "POST" else _with_query(request, given))
+    bound_to = "|".join((caller.node, caller.user, caller.purpose))
+    search = searching.understand(request, type_, given, services.rules, services.cursor_key, bound_to)
+    trace.object = f"{type_}?{'&'.join(name for name, _ in search.used)}"
+    trace.patient = _patient_of(search.plan.clauses)
+    return searching.answer(request, search, services.resources, scope, services.cursor_key, bound_to)
+
+
+def _with_query(request: FhirRequest, query: list[tuple[str, str]]) -> FhirRequest:
+    return FhirRequest(request.method, request.path, query, request.headers, b"", request.base)
+
+
+def _patient_of(clauses: tuple[Clause, ...]) -> str:
+    """The one patient a search is about, as a CX where the query gave an OID, else as a reference; "" when many."""
+    for clause in clauses:
+        if isinstance(clause, ReferenceClause) and clause.param == "patient" and len(clause.values) == 1:
+            return f"Patient/{clause.values[0]}"
+        if isinstance(clause, PatientIdentifierClause):
+            found = next((one for one in clause.values if one[0].startswith("urn:oid:")), None)
+            if found is not None and len({value for _, value in clause.values}) == 1:
+                return f"{found[1]}^^^&{found[0][8:]}&ISO"
+    return ""
+
+
+def _only(request: FhirRequest, methods: tuple[str, ...], why: str) -> None:
+    if request.method not in methods:
+        raise Refused(405, "not-supported", why, [("Allow", ", ".join(methods))])

@@ -1,0 +1,152 @@
+"""Asking another community: one SOAP question out, its answer back within a deadline and limits.
+
+Peers are those of the configuration; no address found in a message is ever opened, and redirects are not followed.
+What comes back is distrusted: what does not fit the question is refused or named as a finding.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO, Final, NamedTuple, Protocol
+
+import requests
+from lxml import etree
+from urllib3.exceptions import HTTPError as TransportError
+from urllib3.exceptions import TimeoutError as TransportTimeout
+
+from gateway.codec import mtom, soap, xml
+from gateway.codec.mtom import Part
+from gateway.errors import BadInput, Forbidden, LimitExceeded, Unavailable
+from gateway.model.clock import Chance, Clock
+from gateway.services.documents import spool
+
+_CHUNK: Final = 64 * 1024
+_LEAST_S: Final = 0.05
+"""Less time than this left is none: no connection is opened for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Another community as XCA sees it."""
+
+    home: str
+    """homeCommunityId, `urn:oid:...`"""
+    xca: str
+    """URL of its responding gateway."""
+    name: str = ""
+    documents_per_request: int = 0
+
+
+class Finding(NamedTuple):
+    """Something about a peer's answer that an operator should know. The text holds no patient data."""
+
+    code: str
+    text: str
+
+
+class Received(NamedTuple):
+    message_id: str
+    """Of our request."""
+    relates_to: str
+    body: etree._Element
+    parts: dict[str, Part]
+
+
+class Poster(Protocol):
+    """What we use of requests.Session."""
+
+    def post(self, url: str, **arguments: Any) -> requests.Response: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """The parts a question needs; `send` is the question."""
+
+    session: Poster
+    clock: Clock = field(default_factory=Clock)
+    chance: Chance = field(default_factory=Chance)
+    spool: Callable[[], BinaryIO] = spool
+    limits: mtom.MtomLimits = mtom.DEFAULT
+
+    def send(self, url: str, action: str, body: bytes, *, deadline_s: float, packed: bool = False) -> Received:
+        """Posts one question and reads its answer. With `packed` the question goes out as a package of one part.
+
+        Raises TimeoutError, Unavailable (no connection, HTTP 5xx without an envelope), Forbidden (401, 403), BadInput
+        (not a SOAP answer, a fault, another message's answer), LimitExceeded.
+        """
+        until = self.clock.monotonic() + deadline_s
+        message_id = f"urn:uuid:{self.chance.new_uuid()}"
+        data, content_type = self._package(soap.request(action, message_id, url, body), action, packed)
+        if deadline_s < _LEAST_S:
+            raise TimeoutError("no time left to ask")
+        try:
+            with self.session.post(
+                url,
+                data=data,
+                headers={"Content-Type": content_type, "Accept-Encoding": "identity"},
+                stream=True,
+                allow_redirects=False,
+                timeout=(deadline_s, deadline_s),
+            ) as response:
+                return self._read(response, message_id, until)
+        except (requests.Timeout, TransportTimeout):
+            raise TimeoutError("the community did not answer in time") from None
+        except (requests.RequestException, TransportError):
+            raise Unavailable("the community cannot be reached") from None
+
+    def _package(self, envelope: bytes, action: str, packed: bool) -> tuple[bytes, str]:
+        if not packed:
+            return envelope, f'{soap.MEDIA_TYPE}; charset=UTF-8; action="{action}"'
+        boundary, root = f"uuid_{self.chance.new_uuid()}", f"{self.chance.new_uuid()}@musubi"
+        return b"".join(mtom.write(boundary, root, envelope, ())), mtom.content_type(boundary, root, action)
+
+    def _read(self, response: requests.Response, message_id: str, until: float) -> Received:
+        content_type = response.headers.get("Content-Type", "")
+        if response.status_code in (401, 403):
+            raise Forbidden("the community refuses us")
+        media = content_type.partition(";")[0].strip().lower()
+        if media not in (soap.MEDIA_TYPE, mtom.MULTIPART):
+            if response.status_code >= 500:
+                raise Unavailable(f"the community answers HTTP {response.status_code}")
+            raise BadInput(f"the answer is not SOAP (HTTP {response.status_code})")
+        if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+            raise BadInput("the answer is compressed, which was not asked for")
+        chunks = self._chunks(response, until)
+        parts: dict[str, Part] = {}
+        if media == mtom.MULTIPART:
+            package = mtom.collect(chunks, content_type, self.spool, self.limits)
+            if package.root.size > xml.ANSWER.max_bytes:
+                raise LimitExceeded(f"an envelope larger than {xml.ANSWER.max_bytes} bytes")
+            data, parts = package.root.read(), package.parts
+        else:
+            data = _bounded(chunks, xml.ANSWER.max_bytes)
+        envelope = soap.read_answer(data, xml.ANSWER)
+        if envelope.body is None:
+            raise BadInput("the answer has an empty soap:Body")
+        if envelope.relates_to and envelope.relates_to != message_id:
+            raise BadInput("the answer relates to another message")
+        return Received(message_id, envelope.relates_to, envelope.body, parts)
+
+    def _chunks(self, response: requests.Response, until: float) -> Iterator[bytes]:
+        """Pieces as they come (`read1`): a peer that drips bytes must not hold us past the deadline."""
+        while True:
+            if self.clock.monotonic() > until:
+                raise TimeoutError("the community did not finish its answer in time")
+            chunk = response.raw.read1(_CHUNK)
+            if not chunk:
+                return
+            yield chunk
+
+
+def _bounded(chunks: Iterator[bytes], limit: int) -> bytes:
+    data = bytearray()
+    for chunk in chunks:
+        data += chunk
+        if len(data) > limit:
+            raise LimitExceeded(f"an answer larger than {limit} bytes")
+    return bytes(data)
+
+
+def same_relation(received: Received) -> Iterator[Finding]:
+    """A missing RelatesTo is a finding (a wrong one was refused before)."""
+    if not received.relates_to:
+        yield Finding("missing-relates-to", "the answer has no wsa:RelatesTo")

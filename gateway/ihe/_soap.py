@@ -1,0 +1,249 @@
+"""What the SOAP transactions share: the shape of a transaction, and the way of one message in and its answer out.
+
+`answer` is the only place that turns a request into a response, so no transaction can forget the audit record: it is
+stored before the first byte of the answer is given away.
+"""
+
+import logging
+import traceback
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Final, NamedTuple
+
+from lxml import etree
+
+from gateway.codec import mtom, soap, xml
+from gateway.codec.ebxml import RegistryError
+from gateway.codec.mtom import OutPart
+from gateway.errors import BadInput, GatewayError, codes_for
+from gateway.model.audit import AuditRecord
+from gateway.model.caller import Caller, Scope
+from gateway.services.documents import DocumentServices
+
+_CHUNK: Final = 64 * 1024
+_LOG = logging.getLogger("gateway.ihe")
+
+SUCCESS, MINOR, SERIOUS, MAJOR = 0, 4, 8, 12
+"""EventOutcomeIndicator (DICOM PS3.15 A.5)."""
+
+_UNDERSTOOD: Final = frozenset({f"{{{soap.WSSE}}}Security"})
+# LENIENT: open mode decides nothing by an assertion, so one that must be understood does no harm when it is not read;
+# clients built for ITI-40 always send it.
+
+
+class Payload(NamedTuple):
+    """What a transaction answers with: the element inside soap:Body, and document parts for MTOM."""
+
+    body: bytes
+    parts: tuple[OutPart, ...] = ()
+
+
+class Audited(NamedTuple):
+    """What the audit record names: CX of the patient when the request holds one; the query id or uniqueIds."""
+
+    patient: str = ""
+    object: str = ""
+
+
+class Result(NamedTuple):
+    """What `handle` found, in the form `render` and `audit` need."""
+
+    errors: tuple[RegistryError, ...]
+    found: tuple[Any, ...]
+    patient: str = ""
+    """CX of the patient whose data these are, when the request itself did not name one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    number: str
+    """ITI-18"""
+    section: str
+    name: str
+    action: str
+    """SOAP action of the request; that of the answer has `Response` behind it."""
+    actors: tuple[str, str]
+    """Initiator, responder."""
+    path: str
+    """Where it is mounted."""
+    elements: tuple[str, str]
+    """Body elements of request and response as {namespace}local."""
+    mtom: bool
+    """The answer is always a multipart message."""
+    event: tuple[str, str]
+    """EventID and action of the responder's audit record (ITI TF-2: 3.20)."""
+    parse: Callable[[etree._Element], Any]
+    handle: Callable[[Any, DocumentServices, Caller, Scope], Result]
+    render: Callable[[Any, Result, DocumentServices], Payload]
+    refuse: Callable[[GatewayError], RegistryError]
+    """The one error of an answer that is nothing else."""
+    audit: Callable[[Any], Audited]
+    """What the audit record says of a request; never query values."""
+
+
+class WireResponse(NamedTuple):
+    status: int
+    headers: list[tuple[str, str]]
+    body: Iterable[bytes]
+
+
+class SoapRequest(NamedTuple):
+    envelope: soap.Envelope
+    transaction: Transaction
+
+
+def answer(
+    transactions: tuple[Transaction, ...], content_type: str, body: BinaryIO, services: DocumentServices, caller: Caller
+) -> WireResponse:
+    """One message in, one answer out. `transactions` are those of the path it came in on. Raises nothing of ours."""
+    message_id = f"urn:uuid:{services.chance.new_uuid()}"
+    transaction: Transaction | None = None
+    try:
+        try:
+            request = read(transactions, content_type, body, services)
+            transaction = request.transaction
+            response = _respond(request, message_id, services, caller)
+        except soap.SoapFault as fault:
+            response = _fault(fault, message_id, transaction or transactions[0], services, caller)
+        except GatewayError as error:
+            code = "Sender" if isinstance(error, BadInput) else "Receiver"
+            response = _fault(
+                soap.SoapFault(code, str(error)), message_id, transaction or transactions[0], services, caller
+            )
+    except Exception as error:  # noqa: BLE001 - the edge of SOAP: whatever went wrong, the peer gets a fault
+        reference = services.chance.new_uuid()
+        _log_failure(error, str(reference), transaction)
+        failure = soap.SoapFault("Receiver", f"an error of this node; reference {reference}")
+        response = _envelope_response(500, soap.fault(failure, message_id))
+    return response
+
+
+def read(
+    transactions: tuple[Transaction, ...], content_type: str, body: BinaryIO, services: DocumentServices
+) -> SoapRequest:
+    """Takes the message out of its packaging (plain or MTOM) and finds its transaction. Raises SoapFault, BadInput."""
+    media, parameters = mtom.parse_media_type(content_type or soap.MEDIA_TYPE)
+    if media == mtom.MULTIPART:
+        package = mtom.collect(iter(lambda: body.read(_CHUNK), b""), content_type, services.spool)
+        if package.root.size > xml.REQUEST.max_bytes:
+            raise soap.SoapFault("Sender", f"an envelope larger than {xml.REQUEST.max_bytes} bytes")
+        data = package.root.read()
+        _, root_parameters = mtom.parse_media_type(package.root.content_type or soap.MEDIA_TYPE)
+        stated = parameters.get("action") or root_parameters.get("action", "")
+    elif media in (soap.MEDIA_TYPE, "text/xml", "application/xml"):
+        # LENIENT: text/xml is SOAP 1.1's type; the envelope itself decides, and a 1.1 one gets VersionMismatch.
+        data = body.read(xml.REQUEST.max_bytes + 1)
+        stated = parameters.get("action", "")
+    else:
+        raise soap.SoapFault("Sender", "the Content-Type is neither application/soap+xml nor multipart/related")
+    envelope = soap.read(data, xml.REQUEST, understood=_UNDERSTOOD)
+    if stated and stated != envelope.action:
+        raise soap.SoapFault(
+            "Sender",
+            "the action of the Content-Type is not that of wsa:Action",
+            subcodes=("wsa:InvalidAddressingHeader", "wsa:ActionMismatch"),
+            relates_to=envelope.message_id,
+        )
+    for transaction in transactions:
+        if transaction.action == envelope.action:
+            return SoapRequest(envelope, transaction)
+    raise soap.SoapFault(
+        "Sender",
+        "no transaction with this wsa:Action is answered here",
+        subcodes=("wsa:ActionNotSupported",),
+        relates_to=envelope.message_id,
+    )
+
+
+def _respond(request: SoapRequest, message_id: str, services: DocumentServices, caller: Caller) -> WireResponse:
+    transaction, envelope = request.transaction, request.envelope
+    if envelope.body is None:
+        raise soap.SoapFault("Sender", "soap:Body is empty", relates_to=envelope.message_id)
+    parsed: Any = None
+    try:
+        parsed = transaction.parse(envelope.body)
+        result = transaction.handle(parsed, services, caller, services.scope_of(caller))
+        outcome = SUCCESS if not result.errors else MINOR if result.found else SERIOUS
+    except BadInput as error:
+        raise soap.SoapFault("Sender", str(error), relates_to=envelope.message_id) from error
+    except GatewayError as error:
+        result, outcome = Result((transaction.refuse(error),), ()), SERIOUS
+    except Exception as error:  # noqa: BLE001 - an error of ours is an ordinary answer with XDSRegistryError
+        reference = str(services.chance.new_uuid())
+        _log_failure(error, reference, transaction)
+        failure = GatewayError(f"an error of this node; reference {reference}")
+        result, outcome = Result((transaction.refuse(failure),), ()), MAJOR
+    payload = transaction.render(parsed, result, services)
+    detail = " ".join(error.code for error in result.errors) or f"{len(result.found)} found"
+    about = Audited() if parsed is None else transaction.audit(parsed)
+    about = about._replace(patient=about.patient or result.patient)
+    services.audit.record(_record(transaction, outcome, caller, about, detail))
+    data = soap.answer(f"{transaction.action}Response", message_id, envelope.message_id, payload.body)
+    if not transaction.mtom:
+        return _envelope_response(200, data, f"{transaction.action}Response")
+    return _package_response(data, payload.parts, f"{transaction.action}Response", services)
+
+
+def _record(transaction: Transaction, outcome: int, caller: Caller, about: Audited, detail: str) -> AuditRecord:
+    event, action = transaction.event
+    actor = f"{caller.user}@{caller.node}" if caller.user else caller.node
+    return AuditRecord(
+        event,
+        transaction.number,
+        action,
+        outcome,
+        actor,
+        caller.address,
+        patient=about.patient,
+        object=about.object,
+        detail=detail,
+    )
+
+
+def _fault(
+    fault: soap.SoapFault, message_id: str, transaction: Transaction, services: DocumentServices, caller: Caller
+) -> WireResponse:
+    """A message that was not understood is still one that somebody sent: it is recorded under the path's first."""
+    services.audit.record(_record(transaction, SERIOUS, caller, Audited(), f"fault {fault.code}"))
+    data = soap.fault(fault, message_id)
+    if fault.soap11:
+        return WireResponse(500, [("Content-Type", "text/xml; charset=UTF-8"), _length(data)], (data,))
+    return _envelope_response(500, data)
+
+
+def _envelope_response(status: int, data: bytes, action: str = "") -> WireResponse:
+    parameter = f'; action="{action}"' if action else ""
+    content_type = f"{soap.MEDIA_TYPE}; charset=UTF-8{parameter}"
+    return WireResponse(status, [("Content-Type", content_type), _length(data)], (data,))
+
+
+def _package_response(data: bytes, parts: tuple[OutPart, ...], action: str, services: DocumentServices) -> WireResponse:
+    boundary, root = f"uuid_{services.chance.new_uuid()}", f"{services.chance.new_uuid()}@musubi"
+    headers = [("Content-Type", mtom.content_type(boundary, root, action))]
+    return WireResponse(200, headers, mtom.write(boundary, root, data, parts))
+
+
+def _length(data: bytes) -> tuple[str, str]:
+    return ("Content-Length", str(len(data)))
+
+
+def _log_failure(error: BaseException, reference: str, transaction: Transaction | None) -> None:
+    """Type and place only: the text of a foreign error may hold what the message held."""
+    frame = traceback.extract_tb(error.__traceback__)[-1:]
+    place = f"{frame[0].name}:{frame[0].lineno}" if frame else "?"
+    number = transaction.number if transaction else "-"
+    _LOG.error("soap failure %s in %s: %s at %s", reference, number, type(error).__name__, place)
+
+
+def registry_error(error: GatewayError) -> RegistryError:
+    """The error as a Document Registry names it (ITI TF-3: 4.2.4)."""
+    return RegistryError(codes_for(error).xds, str(error) or type(error).__name__)
+
+
+def repository_error(error: GatewayError) -> RegistryError:
+    """The same as a Document Repository names it."""
+    code = codes_for(error).xds
+    return RegistryError(
+        code.replace("XDSRegistry", "XDSRepository") if code.startswith("XDSRegistry") else code,
+        str(error) or type(error).__name__,
+    )

@@ -1,0 +1,119 @@
+"""ITI-39 Cross Gateway Retrieve (ITI TF-2: 3.39): documents of another community, by home, repository and uniqueId."""
+
+import hashlib
+import io
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from gateway.codec import ebxml, ebxml_read
+from gateway.codec.ebxml import RegistryError
+from gateway.codec.ebxml_read import RetrievedDocument
+from gateway.codec.mtom import Part
+from gateway.errors import BadInput
+from gateway.ihe import iti43
+from gateway.ihe._client import Call, Finding, Peer, Received, same_relation
+from gateway.ihe._soap import Result, Transaction, repository_error
+from gateway.model.caller import Caller, Scope
+from gateway.model.document import DocumentEntry
+from gateway.services.documents import DocumentServices, same_community
+
+# -- responding gateway ------------------------------------------------------------------------------------------
+
+
+def handle(wanted: iti43.Request, services: DocumentServices, caller: Caller, scope: Scope) -> Result:
+    return iti43.run(wanted, services, scope, home_required=True)
+
+
+TRANSACTION = Transaction(
+    number="ITI-39",
+    section="ITI TF-2: 3.39",
+    name="Cross Gateway Retrieve",
+    action="urn:ihe:iti:2007:CrossGatewayRetrieve",
+    actors=("Initiating Gateway", "Responding Gateway"),
+    path="/xca",
+    elements=(f"{{{ebxml.XDS}}}RetrieveDocumentSetRequest", f"{{{ebxml.XDS}}}RetrieveDocumentSetResponse"),
+    mtom=True,
+    event=("110106", "R"),
+    parse=iti43.parse,
+    handle=handle,
+    render=iti43.render,
+    refuse=repository_error,
+    audit=iti43.audit,
+)
+
+
+# -- initiating gateway ------------------------------------------------------------------------------------------
+
+
+class Document(NamedTuple):
+    """One document as a peer gave it; its bytes match the hash of the entry we asked for."""
+
+    entry: DocumentEntry
+    mimeType: str
+    part: Part
+
+
+class Answer(NamedTuple):
+    documents: tuple[Document, ...]
+    errors: tuple[RegistryError, ...]
+    findings: tuple[Finding, ...]
+
+
+def retrieve(peer: Peer, entries: Sequence[DocumentEntry], call: Call, deadline_s: float) -> Answer:
+    """Asks for the documents of the entries; `deadline_s` is the time left for all of them.
+
+    A peer with `documents_per_request` gets several requests. Taken out and named in `findings`: documents nobody
+    asked for, of another community, or with another hash than their entry. Raises TimeoutError, Unavailable,
+    Forbidden, BadInput, LimitExceeded.
+    """
+    documents: list[Document] = []
+    errors: list[RegistryError] = []
+    findings: list[Finding] = []
+    started = call.clock.monotonic()
+    step = peer.documents_per_request or len(entries) or 1
+    for at in range(0, len(entries), step):
+        left = deadline_s - (call.clock.monotonic() - started)
+        answer = _retrieve_some(peer, entries[at : at + step], call, left)
+        documents += answer.documents
+        errors += answer.errors
+        findings += answer.findings
+    return Answer(tuple(documents), tuple(errors), tuple(findings))
+
+
+def _retrieve_some(peer: Peer, entries: Sequence[DocumentEntry], call: Call, deadline_s: float) -> Answer:
+    wanted = {entry.uniqueId: entry for entry in entries}
+    body = ebxml.retrieve_request((peer.home, entry.repositoryUniqueId, entry.uniqueId) for entry in wanted.values())
+    received = call.send(peer.xca, TRANSACTION.action, body, deadline_s=deadline_s, packed=True)
+    findings = list(same_relation(received))
+    found = ebxml_read.read_retrieve_answer(received.body)
+    documents: dict[str, Document] = {}
+    for response in found.documents:
+        entry = wanted.get(response.documentUniqueId)
+        if entry is None or entry.repositoryUniqueId != response.repositoryUniqueId:
+            findings.append(Finding("unasked-document", "a document nobody asked for was dropped"))
+        elif response.homeCommunityId and not same_community(response.homeCommunityId, peer.home):
+            findings.append(Finding("foreign-home", "a document of another community was dropped"))
+        elif (part := _bytes_of(response, received)) and entry.hash and _sha1(part) != entry.hash:
+            findings.append(Finding("hash-mismatch", "a document whose bytes are not those of its entry was dropped"))
+        else:
+            documents.setdefault(entry.uniqueId, Document(entry, response.mimeType, part))
+    if found.status == ebxml.SUCCESS and len(documents) < len(wanted):
+        findings.append(Finding("missing-document", "a document is missing though the answer says Success"))
+    return Answer(tuple(documents.values()), found.errors, tuple(findings))
+
+
+def _bytes_of(response: RetrievedDocument, received: Received) -> Part:
+    """The document's part, or its inline bytes as one."""
+    if not response.cid:
+        return Part("", response.mimeType, len(response.inline), io.BytesIO(response.inline))
+    part = received.parts.get(response.cid)
+    if part is None:
+        raise BadInput("the answer refers to a part it does not have")
+    return part
+
+
+def _sha1(part: Part) -> str:
+    digest = hashlib.sha1(usedforsecurity=False)
+    for chunk in part.chunks():
+        digest.update(chunk)
+    return digest.hexdigest()

@@ -1,0 +1,179 @@
+"""What ingest keeps of a file, and the rules that make the order of arrival irrelevant. Pure values and functions.
+
+The state of the store is a function of the set of accepted file versions and of the strongest condition flag seen of
+each (SS-MIX2 1.2 削除フラグ: 1 valid, 2 superseded, 0 deleted). Nothing in it remembers what came first.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+from gateway.model.document import DocumentEntry
+from gateway.model.identity import PersonKey
+from gateway.model.outcome import StayEvent
+from gateway.model.resource import Rendered
+
+VALID, SUPERSEDED, DELETED = 1, 2, 0
+
+State = Literal["ingested", "unchanged", "superseded", "deleted", "rejected", "ignored"]
+"""What became of one file. Every file seen is counted once, under the state of its first message."""
+
+STATES: tuple[State, ...] = ("ingested", "unchanged", "superseded", "deleted", "rejected", "ignored")
+
+_STRENGTH = {VALID: 0, SUPERSEDED: 1, DELETED: 2}
+
+
+class Reject(NamedTuple):
+    """One line of rejects.jsonl. `reason` holds no patient data."""
+
+    order_no: str
+    offset: int
+    """Byte offset of the message (or of the broken segment) in the file."""
+    severity: str
+    code: str
+    reason: str
+
+
+class Version(NamedTuple):
+    """One version of a document; of two with one timestamp the larger SHA-256 is the newer."""
+
+    timestamp: str
+    """17 digits, YYYYMMDDhhmmssfff."""
+    sha256: str
+    department: str
+    """Not part of the key, and hardly ever different; here so that two files are never taken for one."""
+    flag: int
+
+
+class Claim(NamedTuple):
+    """What one file says about one resource, as far as choosing between files goes."""
+
+    rank: int
+    source_time: str
+    hash: bytes
+
+    @property
+    def weight(self) -> tuple[int, str, bytes]:
+        """Larger wins: the owner before a mention, then the newer, then the larger hash."""
+        return (-self.rank, self.source_time, self.hash)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One resource of a message, rendered and indexed, with the first 16 bytes of its body's SHA-256."""
+
+    rendered: Rendered
+    hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class KeptDocument:
+    """One document of a message: its registry entry (patientId and status are filled in by storage) and its XML."""
+
+    kind: Literal["bundle", "original"]
+    entry: DocumentEntry
+    xml: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class KeptBlob:
+    """Bytes for the blob store, compressed (zlib) in the worker; a large one goes to a file of its own."""
+
+    sha256: str
+    size: int
+    content: bytes
+    large: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class KeptMessage:
+    """Everything storage keeps of one accepted message (電文). One file holds one, a batch file several."""
+
+    key: str
+    """Facility, patient, care date, data type, order number: the document of which this is a version."""
+    version: Version
+    facility: str
+    patient: str
+    """Logical id of the Patient."""
+    person: PersonKey
+    resources: tuple[Kept, ...] = ()
+    stay_events: tuple[StayEvent, ...] = ()
+    documents: tuple[KeptDocument, ...] = ()
+    transform: str = ""
+    """entryUUID of the XFRM association bundle -> original."""
+    blobs: tuple[KeptBlob, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FileOutcome:
+    """The result of reading one file. Made in a worker process, stored by the writer of the parent."""
+
+    path: bytes
+    size: int
+    mtime_ns: int
+    sha256: str = ""
+    messages: tuple[KeptMessage, ...] = ()
+    rejects: tuple[Reject, ...] = ()
+    issues: dict[str, int] = field(default_factory=dict)
+    """Issue code -> how often."""
+
+
+@dataclass(slots=True)
+class Applied:
+    """What a batch changed in the store."""
+
+    states: list[State] = field(default_factory=list)
+    """One a FileOutcome, in order."""
+    resources: dict[str, int] = field(default_factory=dict)
+    """Resource type -> created, changed or removed."""
+    issues: dict[str, int] = field(default_factory=dict)
+    doubtful: list[str] = field(default_factory=list)
+    """Keys with two valid versions; whether they still have is known when the walk is over."""
+
+
+class Seen(NamedTuple):
+    """A row of the ledger."""
+
+    size: int
+    mtime_ns: int
+    outcome: str
+    sha256: str
+
+
+def make_key(facility: str, patient: str, care_date: str, data_type: str, order_no: str) -> str:
+    """Parts joined by a control character that the readers never let through, so that no part can imitate two."""
+    return "\x1f".join((facility, patient, care_date, data_type, order_no))
+
+
+def stronger(one: int, other: int) -> int:
+    """Of two condition flags seen for the same version: a file is renamed from 1 to 2 to 0 and never back."""
+    return one if _STRENGTH[one] >= _STRENGTH[other] else other
+
+
+def valid_versions(versions: Iterable[Version]) -> list[Version]:
+    """Versions with flag 1 that are newer than every deletion of the key, oldest first."""
+    known = list(versions)
+    dead = max((version.timestamp for version in known if version.flag == DELETED), default=None)
+    return sorted(
+        version for version in known if version.flag == VALID and (dead is None or version.timestamp > dead)
+    )
+
+
+def current_version(versions: Iterable[Version]) -> Version | None:
+    """The version that is shown. The flag beats the timestamp: a superseded version is never shown, however new.
+
+    None: the document is deleted, or only superseded versions of it are known. A key may live again after a deletion.
+    """
+    valid = valid_versions(versions)
+    return valid[-1] if valid else None
+
+
+def replacements(versions: Iterable[Version]) -> list[tuple[Version, Version]]:
+    """(newer, older) pairs of the RPLC chain: consecutive versions that were not deleted (ITI TF-3: 4.2.2.2)."""
+    chain = sorted(version for version in versions if version.flag != DELETED)
+    return list(zip(chain[1:], chain, strict=False))
+
+
+def best(claims: Sequence[Claim]) -> Claim | None:
+    """The claim that is shown, out of those of current files."""
+    return max(claims, key=lambda claim: claim.weight, default=None)

@@ -1,0 +1,489 @@
+"""Is this FHIR R4 at all: elements, cardinalities, types, required codes, references, contained resources, extensions.
+
+Types are compiled to closures when first met. A check takes a value and gives None when all is well (the common case,
+which builds nothing) or a list of Problems whose paths grow as they climb. Two problems wait for an ancestor: a local
+reference (`#x`) for the resource that has to contain `x`, and an extension for an element that is its context.
+"""
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from gateway.profiles.finding import Problem, below, error, information
+from gateway.profiles.invariants import INVARIANTS, Invariant
+from gateway.profiles.primitives import PRIMITIVES
+from gateway.profiles.tables import MAX_REMEMBERED, Element, Tables, TypeRef, capital
+from gateway.profiles.terminology import PLAIN, Check, binding_check, coding_check, plain_codes
+
+_REFERENCE = re.compile(
+    r"(?:https?://\S+/)?([A-Z][A-Za-z]+)(?:/[A-Za-z0-9.-]{1,64}(?:/_history/[A-Za-z0-9.-]{1,64})?|\?\S+)"
+)
+_LOGICAL_ID = re.compile(r"[A-Za-z0-9.-]{1,64}").fullmatch
+_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\S+")
+_ABSTRACT_CONTEXTS = frozenset({"Element", "fhirpath"})
+_RESOURCE_CONTEXTS = frozenset({"Resource", "DomainResource"})
+
+_MALFORMED = frozenset({"structure", "value"})
+"""After such a problem inside an element its invariants are not asked."""
+
+ProfileOf = Callable[[str], Check | None]
+"""The compiled check of a profile by URL; None for a profile nobody defined."""
+
+
+class Rule:
+    """What holds for one JSON key: compiled on first use."""
+
+    __slots__ = ("_make", "check", "contexts", "label", "many", "primitive")
+
+    def __init__(self, label: str, many: bool, primitive: bool, contexts: frozenset[str], make: Callable[[], Check]):
+        self.label = label
+        self.many = many
+        self.primitive = primitive
+        self.contexts = contexts
+
+        self.check: Check = self._first_use
+        self._make = make
+
+    def _first_use(self, value: Any) -> list[Problem] | None:
+        self.check = self._make()
+        return self.check(value)
+
+
+class Structure:
+    """The structure checks over one set of tables. `profile_of` serves types with profiles and extensions."""
+
+    def __init__(self, tables: Tables, profile_of: ProfileOf) -> None:
+        self._tables = tables
+        self._profile_of = profile_of
+        self._types: dict[str, Check] = {}
+        self._resources: dict[str, Check | None] = {}
+        self._extensions: dict[str, tuple[Check | None, frozenset[str]] | None] = {}
+
+    # Resources
+
+    def resource(self, value: Any) -> list[Problem] | None:
+        """A resource that stands alone, in a Bundle entry or in a parameter."""
+        found = self._by_type(value)
+        if found is None:
+            return None if "contained" not in value else self._contained_used(value, [])
+        if value.__class__ is dict:
+            found = self._settled(value, found)
+        return found or None
+
+    def _by_type(self, value: Any) -> list[Problem] | None:
+        if value.__class__ is not dict:
+            return [error("structure", "A resource is an object.", "Resource")]
+        type_name = value.get("resourceType")
+        if type_name.__class__ is not str:
+            return [error("structure", "resourceType is missing.", "Resource.resourceType")]
+        check = self._resources.get(type_name)
+        if check is None:
+            definition = self._tables.type(type_name)
+            if definition is None or definition.kind != "resource" or type_name in _RESOURCE_CONTEXTS:
+                return [error("structure", "resourceType is not a resource type of FHIR R4.", "Resource.resourceType")]
+            check = self._resources[type_name] = self._object(type_name, definition.invariants, is_resource=True)
+        return check(value)
+
+    def _settled(self, resource: dict[str, Any], found: list[Problem]) -> list[Problem]:
+        """Local references meet the contained resources (ref-1, dom-3); an extension without context is an error."""
+        contained = resource.get("contained")
+        ids = {str(c.get("id")) for c in contained if c.__class__ is dict} if contained.__class__ is list else set()
+        settled: list[Problem] = []
+        used: list[str] = []
+        for p in found:
+            if p.local is not None:
+                used.append(p.local)
+                if p.local not in ids:
+                    settled.append(p._replace(local=None))
+            elif p.contexts:
+                settled.append(p._replace(contexts=frozenset()))
+            else:
+                settled.append(p)
+        return settled + (self._contained_used(resource, used) or [])
+
+    def _contained_used(self, resource: dict[str, Any], used: Iterable[str]) -> list[Problem] | None:
+        """dom-3: a contained resource is referred to, or refers to its container."""
+        contained = resource.get("contained")
+        if contained.__class__ is not list:
+            return None
+        used = set(used)
+        if all(inner.__class__ is dict and str(inner.get("id")) in used for inner in contained):
+            return None
+        mentioned = used | {text[1:] for text in _strings(resource) if text.startswith("#")}
+        problems = []
+        for index, inner in enumerate(contained):
+            if inner.__class__ is dict and str(inner.get("id")) not in mentioned and "#" not in set(_strings(inner)):
+                unused = error("invariant", "A contained resource is not referred to.", "dom-3")
+                problems.append(unused._replace(path=f"contained[{index}]"))
+        return problems or None
+
+    def _contained(self, value: Any) -> list[Problem] | None:
+        found = self._by_type(value)
+        if value.__class__ is dict:
+            meta = value.get("meta")
+            meta = meta if meta.__class__ is dict else {}
+            for broken, text, key in (
+                ("contained" in value, "A contained resource contains no resources.", "dom-2"),
+                ("versionId" in meta or "lastUpdated" in meta, "A contained resource has no version.", "dom-4"),
+                ("security" in meta, "A contained resource has no security label.", "dom-5"),
+            ):
+                if broken:
+                    found = [*(found or ()), error("invariant", text, key)]
+        return found
+
+    # Types
+
+    def type_check(self, code: str) -> Check:
+        """The check of a data type by name."""
+        check = self._types.get(code)
+        if check is None:
+            check = self._types[code] = self._make_type(code)
+        return check
+
+    def _make_type(self, code: str) -> Check:
+        if code in PRIMITIVES:
+            return _primitive(code)
+        if code in _RESOURCE_CONTEXTS:
+            return self.resource
+        definition = self._tables.type(code)
+        if definition is None:
+            return lambda value: [error("structure", f"The type {code} is not known.", code)]
+        check = self._object(code, definition.invariants)
+        return _all_of([check, coding_check(self._tables.codes)]) if code == "Coding" else check
+
+    def _object(self, context: str, invariants: tuple[str, ...], is_resource: bool = False) -> Check:
+        """The check of an object whose children stand below `context` (`Observation.component`, `Period`)."""
+        type_name, _, prefix = context.partition(".")
+        children = [
+            element for path, element in self._tables.elements(type_name).items() if path.rpartition(".")[0] == prefix
+        ]
+        rules: dict[str, Rule] = {}
+        mandatory: list[str] = []
+        choices: list[tuple[str, frozenset[str], int]] = []
+        for element in children:
+            name = element.path.rpartition(".")[2]
+            keys = self._rules_of(context, name, element, rules)
+            if name.endswith("[x]"):
+                choices.append((name, frozenset(keys), element.min))
+            elif element.min:
+                mandatory.append(name)
+        if is_resource:
+            rules["resourceType"] = Rule("resourceType", False, False, frozenset(), lambda: _accept)
+        check = _object_check(context, rules, tuple(mandatory), tuple(choices))
+        return _with_invariants(check, invariants)
+
+    def _rules_of(self, context: str, name: str, element: Element, rules: dict[str, Rule]) -> list[str]:
+        """Adds the rules of one element; gives its JSON keys, those of primitive extensions (`_x`) included."""
+        many = element.max < 0 or element.max > 1
+        stem = name.removesuffix("[x]")
+        keys = []
+        for option in element.types or (TypeRef("BackboneElement"),):
+            key = stem + capital(option.code) if stem != name else name
+            label = f"{stem}.ofType({option.code})" if stem != name else name
+            contexts = frozenset({f"{context}.{name}", f"{context}.{stem}", f"{context}.{key}"})
+            primitive = option.code in PRIMITIVES
+
+            def make(option: TypeRef = option) -> Check:
+                return self._element_check(context, name, element, option)
+
+            rules[key] = Rule(label, many, primitive, contexts, make)
+            keys.append(key)
+            if primitive:
+                rules[f"_{key}"] = Rule(label, many, True, contexts, lambda: self.type_check("Element"))
+                keys.append(f"_{key}")
+        return keys
+
+    def _element_check(self, context: str, name: str, element: Element, option: TypeRef) -> Check:
+        label = f"{context}.{name}"
+        code = option.code
+        if element.content:
+            return self._shared(element.content)
+        if code in ("BackboneElement", "Element") and self._tables.child(f"{context}.{name}", "id") is not None:
+            return self._object(f"{context}.{name}", element.invariants)
+        if code == "Extension":
+            return self._extension(context)
+        if name == "contained":
+            return self._contained
+        check = self._reference(option.targets, label) if code == "Reference" else self.type_check(code)
+        if element.binding and code in PLAIN and element.binding[0] == "required":
+            codes = plain_codes(self._tables.value_set(element.binding[1]))
+            if codes is not None:
+                return _required_code(codes, check, label)
+        extra = [self._profile_of(url) for url in option.profiles]
+        if element.binding:
+            value_set = self._tables.value_set(element.binding[1])
+            extra.append(binding_check(code, element.binding[0], value_set, element.binding[1], label))
+        return _with_invariants(_all_of([check, *(c for c in extra if c is not None)]), element.invariants)
+
+    def _shared(self, path: str) -> Check:
+        """contentReference: the same object as the element at `path` (`Bundle.link`)."""
+        key = f"#{path}"
+        check = self._types.get(key)
+        if check is None:
+            check = self._types[key] = self._object(path, ())
+        return check
+
+    # References and extensions
+
+    def _reference(self, targets: frozenset[str], label: str) -> Check:
+        base = self.type_check("Reference")
+        wrong_type = error("structure", "The reference points at a type that is not allowed here.", f"{label} target")
+        malformed = error("value", "The reference is neither relative, local nor absolute.", f"{label} reference")
+        unknown = error("structure", "The reference names no resource type of FHIR R4.", f"{label} reference")
+
+        def slow(text: str) -> list[Problem] | None:
+            if text.startswith("#"):
+                missing = error("invariant", "The reference names no contained resource.", "ref-1")
+                return [missing._replace(local=text[1:], path="")] if text != "#" else None
+            found = _REFERENCE.fullmatch(text)
+            if found is None:
+                return None if _ABSOLUTE.fullmatch(text) else [malformed]
+            if not self._is_resource(found.group(1)):
+                return [unknown] if ":" not in text else None
+            return [wrong_type] if targets and found.group(1) not in targets else None
+
+        def check(value: Any) -> list[Problem] | None:
+            problems = base(value)
+            if value.__class__ is dict:
+                text = value.get("reference")
+                if text.__class__ is str:
+                    head, _, tail = text.partition("/")
+                    more = None if head in targets and _LOGICAL_ID(tail) else slow(text)
+                    if more:
+                        return [*(problems or ()), *more]
+                named = value.get("type")
+                if targets and named.__class__ is str and ":" not in named and named not in targets:
+                    return [*(problems or ()), wrong_type]
+            return problems
+
+        return check
+
+    def _is_resource(self, name: str) -> bool:
+        definition = self._tables.type(name)
+        return definition is not None and definition.kind == "resource"
+
+    def _extension(self, context: str) -> Check:
+        """Extension (R4 2.4): exactly one of value and extensions; what its definition says; used in its context."""
+        base = self.type_check("Extension")
+        both = error("invariant", "An extension has either a value or extensions.", "ext-1")
+        relative = error(
+            "value", "The url of an extension is absolute, except inside another.", "Extension.url absolute"
+        )
+        unknown = information("informational", "The extension is not defined in the loaded packages.", "Extension.url")
+        here = self._own_contexts(context)
+
+        def check(value: Any) -> list[Problem] | None:
+            found = base(value)
+            if value.__class__ is not dict:
+                return found
+            nested = "extension" in value
+            if nested == any(key.startswith(("value", "_value")) for key in value):
+                found = [*(found or ()), both]
+            url = value.get("url")
+            if url.__class__ is not str:
+                return found
+            if found:
+                found = [p for p in found if f"extension {url}" not in p.contexts] or None
+            known = self._known_extension(url)
+            if known is None:
+                if ":" in url or context != "Extension":
+                    found = [*(found or ()), unknown if ":" in url else relative]
+                return found
+            definition, contexts = known
+            problems = definition(value) if definition is not None else None
+            if problems:
+                found = [*(found or ()), *problems]
+            if contexts and contexts.isdisjoint(here):
+                misplaced = error("extension", "The extension is not allowed on this element.", f"{url} context")
+                found = [*(found or ()), misplaced._replace(contexts=contexts)]
+            return found
+
+        return check
+
+    def _known_extension(self, url: str) -> tuple[Check | None, frozenset[str]] | None:
+        if url not in self._extensions:
+            definition = self._tables.definition(url)
+            if definition is None or definition.type != "Extension":
+                known = None
+            else:
+                known = (self._profile_of(url), frozenset(definition.contexts))
+            if known is None and len(self._extensions) > MAX_REMEMBERED:
+                return None
+            self._extensions[url] = known
+        return self._extensions[url]
+
+    def _own_contexts(self, context: str) -> frozenset[str]:
+        """The names an extension may know this container by: its path, its type and the types above it."""
+        names = {context, *_ABSTRACT_CONTEXTS}
+        definition = self._tables.type(context.partition(".")[0])
+        if "." in context:
+            names.add("BackboneElement")
+        elif definition is not None:
+            names |= _RESOURCE_CONTEXTS if definition.kind == "resource" else {definition.base.rpartition("/")[2]}
+        return frozenset(names)
+
+
+def _accept(value: Any) -> None:
+    return None
+
+
+def _strings(value: Any) -> Iterable[str]:
+    stack = [value]
+    while stack:
+        current = stack.pop()
+        if current.__class__ is str:
+            yield current
+        elif current.__class__ is dict:
+            stack.extend(current.values())
+        elif current.__class__ is list:
+            stack.extend(current)
+
+
+def _primitive(code: str) -> Check:
+    test = PRIMITIVES[code]
+    wrong = error("value", f"The value is not a valid {code}.", code)
+
+    def check(value: Any) -> list[Problem] | None:
+        return None if test(value) else [wrong]
+
+    def check_string(value: Any) -> list[Problem] | None:
+        if value.__class__ is str and 0 < len(value) < 256 and value.isprintable() and value[0] != " ":
+            return None  # the common case, decided without a call
+        return None if test(value) else [wrong]
+
+    return check_string if code in ("string", "markdown") else check
+
+
+def _required_code(codes: frozenset[str], check: Check, label: str) -> Check:
+    outside = error("code-invalid", "The code is not in the required value set.", f"{label} required binding")
+
+    def bound(value: Any) -> list[Problem] | None:
+        if value.__class__ is str and value in codes:
+            return None
+        return check(value) or [outside]
+
+    return bound
+
+
+def _all_of(checks: list[Check]) -> Check:
+    if len(checks) == 1:
+        return checks[0]
+
+    def check(value: Any) -> list[Problem] | None:
+        found: list[Problem] | None = None
+        for one in checks:
+            problems = one(value)
+            if problems:
+                found = [*(found or ()), *problems]
+        return found
+
+    return check
+
+
+def _with_invariants(check: Check, keys: tuple[str, ...]) -> Check:
+    invariants: list[tuple[str, str, Invariant]] = [
+        (key.rstrip("?"), "warning" if key.endswith("?") else "error", INVARIANTS[key.rstrip("?")])
+        for key in keys
+        if key.rstrip("?") in INVARIANTS
+    ]
+    if not invariants:
+        return check
+
+    def checked(value: Any) -> list[Problem] | None:
+        found = check(value)
+        if value.__class__ is dict and (found is None or not any(p.code in _MALFORMED for p in found)):
+            for key, severity, invariant in invariants:
+                if not invariant.holds(value):
+                    found = [*(found or ()), Problem(severity, "invariant", invariant.text, key)]
+        return found
+
+    return checked
+
+
+def _object_check(
+    context: str,
+    rules: dict[str, Rule],
+    mandatory: tuple[str, ...],
+    choices: tuple[tuple[str, frozenset[str], int], ...],
+) -> Check:
+    get = rules.get
+    not_object = error("structure", "An object is expected here.", context)
+    empty = error("invariant", "An object without content.", "ele-1")
+
+    def check(value: Any) -> list[Problem] | None:
+        if value.__class__ is not dict:
+            return [not_object]
+        if not value:
+            return [empty]
+        found: list[Problem] | None = None
+        for key, child in value.items():
+            rule = get(key)
+            if rule is not None:
+                inner = rule.check
+                if not rule.many:
+                    if inner(child) is None:
+                        continue
+                elif child.__class__ is list and child:
+                    for item in child:
+                        if inner(item) is not None:
+                            break
+                    else:
+                        continue
+            found = _explained(found, context, key, child, rule, value)
+        for name in mandatory:
+            if name not in value and f"_{name}" not in value:
+                found = [*(found or ()), error("required", f"{name} is missing.", f"{context}.{name} min 1")]
+        for name, keys, minimum in choices:
+            present = keys & value.keys()
+            if len(present) != 1 and (present or minimum):
+                found = _choice_problems(found, context, name, present)
+        return found
+
+    return check
+
+
+def _choice_problems(
+    found: list[Problem] | None, context: str, name: str, present: frozenset[str]
+) -> list[Problem] | None:
+    if not present:
+        return [*(found or ()), error("required", f"{name} is missing.", f"{context}.{name} min 1")]
+    if len({key.lstrip("_") for key in present}) > 1:
+        return [*(found or ()), error("structure", f"{name} is given more than once.", f"{context}.{name} max 1")]
+    return found
+
+
+def _explained(
+    found: list[Problem] | None, context: str, key: str, child: Any, rule: Rule | None, parent: dict[str, Any]
+) -> list[Problem] | None:
+    """The problems of one key that did not pass, with their place."""
+    problems: list[Problem]
+    if rule is None:
+        problems = [
+            error("structure", f"{context} has an element that FHIR R4 does not know.", f"{context} unknown element")
+        ]
+    elif rule.many:
+        problems = _explained_array(rule, f"{context}.{key}", key, child, parent)
+    elif child.__class__ is list:
+        problems = below(
+            rule.label, [error("structure", "One value is expected, not an array.", f"{context}.{key} max 1")]
+        )
+    else:
+        problems = below(rule.label, rule.check(child) or ())
+    if rule is not None:
+        problems = [p for p in problems if not p.contexts or p.contexts.isdisjoint(rule.contexts)]
+    return [*(found or ()), *problems] if problems else found
+
+
+def _explained_array(rule: Rule, rule_name: str, key: str, child: Any, parent: dict[str, Any]) -> list[Problem]:
+    if child.__class__ is not list:
+        return below(rule.label, [error("structure", "An array is expected here.", f"{rule_name} array")])
+    if not child:
+        return below(rule.label, [error("structure", "An array is not empty.", f"{rule_name} array")])
+    other = parent.get(key[1:] if key.startswith("_") else f"_{key}")
+    partner = other if other.__class__ is list else []
+    problems: list[Problem] = []
+    for index, item in enumerate(child):
+        if item is None and rule.primitive and index < len(partner) and partner[index] is not None:
+            continue  # R4 2.6.2.3: null holds the place of the other array's item
+        problems += below(f"{rule.label}[{index}]", rule.check(item) or ())
+    return problems

@@ -1,0 +1,363 @@
+"""The HTTP face of a node: a thin Flask application around the framework-free handlers.
+
+    /fhir/*                                gateway.fhir
+    /xds/registry /xds/repository /xca     gateway.ihe, as a callable (SOAP 1.2; `?wsdl`)
+    POST /api/query                        the federated question of `musubi query`
+    /livez /readyz /metrics
+
+Here, and only here: who the caller is, the size of bodies, the Host check, security headers, request ids, the log
+line and the one `except Exception`. Logs hold route templates, sizes and times; no address, query or body.
+"""
+
+import re
+import traceback
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Any, BinaryIO, NamedTuple, cast
+
+import orjson
+import structlog
+from flask import Flask, Response, g, request
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+
+from gateway import ihe
+from gateway.codec import fhir as fhir_json
+from gateway.errors import BadInput, GatewayError, InvalidParameter, LimitExceeded, MissingParameter, codes_for
+from gateway.fhir import FhirRequest, FhirResponse, FhirServices, handle
+from gateway.fhir.messages import CONTENT_TYPE, outcome
+from gateway.fhir.search import parse_form
+from gateway.model.audit import AuditRecord
+from gateway.model.caller import Caller, Scope
+from gateway.model.clock import Chance, Clock
+from gateway.model.identity import PatientId
+from gateway.ports import AuditLog
+from gateway.serve.metrics import Metrics
+from gateway.services.search import TYPES
+
+QUERY_TYPES = ("lab", "rx", "documents")
+ALL_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+MAX_DEADLINE_S = 300.0
+_SECURITY_HEADERS = (
+    ("X-Content-Type-Options", "nosniff"),
+    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cache-Control", "no-store"),  # answers hold health data; no proxy or browser keeps them
+)
+_HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.\-]+)(?::[0-9]{1,5})?", re.ASCII)
+
+_log = structlog.get_logger("musubi.http")
+
+
+class FederatedQuestion(NamedTuple):
+    """The body of POST /api/query after it was checked."""
+
+    patient: PatientId
+    types: tuple[str, ...]
+    """Of QUERY_TYPES."""
+    communities: tuple[str, ...] | None
+    """homeCommunityIds; None: all."""
+    deadline_s: float | None
+    """Seconds for everything; None: as configured."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpServices:
+    """What the application needs; app.py fills it."""
+
+    fhir: FhirServices
+    soap: Callable[[str, str, BinaryIO, Caller], ihe.WireResponse]
+    """(path, Content-Type, body, caller) -> answer; ihe.dispatch with its services already given."""
+    federate: Callable[[FederatedQuestion, Caller], Mapping[str, Any]]
+    """-> {"communities": [...], "rows": [...]}"""
+    scope: Callable[[Caller], Scope]
+    """Policy: what this caller may see."""
+    ready: Callable[[], Mapping[str, bool]]
+    """Role -> whether it listens, for every role this process was asked for."""
+    audit: AuditLog
+    clock: Clock
+    chance: Chance
+    mode: str = "open"
+    max_body_bytes: int = 16 * 1024 * 1024
+
+
+def create_app(services: HttpServices) -> Flask:
+    app = Flask("gateway", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = services.max_body_bytes
+    app.url_map.strict_slashes = False
+    metrics = Metrics()
+    _around_requests(app, services, metrics)
+    _health(app, services, metrics)
+    _fhir(app, services)
+    _soap(app, services)
+    _api(app, services)
+    app.register_error_handler(Exception, lambda error: _failed(services, error))
+    return app
+
+
+def is_loopback_name(host: str) -> bool:
+    """Whether a Host header names this machine. Another name is a web page that rebinds its DNS name to 127.0.0.1."""
+    found = _HOST.fullmatch(host)
+    if found is None:
+        return False
+    name = found["name"].strip("[]").rstrip(".").lower()
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def route_of(path: str) -> str:
+    """The template of a path: for logs and metrics, which may hold no id. Everything unknown is one route."""
+    parts = [part for part in path.split("/") if part]
+    if path in ihe.PATHS or path in ("/livez", "/readyz", "/metrics", "/api/query"):
+        return path
+    if parts[:1] != ["fhir"]:
+        return "(other)"
+    match parts[1:]:
+        case ["metadata"]:
+            return "/fhir/metadata"
+        case [type_, *rest] if type_ in TYPES:
+            shapes = {0: "", 1: "/{id}", 2: "/{id}/_history", 3: "/{id}/_history/{version}"}
+            return f"/fhir/{type_}" + ("/_search" if rest == ["_search"] else shapes.get(len(rest), "/(other)"))
+    return "/fhir/(other)"
+
+
+def caller_of(mode: str) -> Caller:
+    """Open mode: the loopback caller, with the address it came from."""
+    return Caller(address=request.remote_addr or "")
+
+
+def _around_requests(app: Flask, services: HttpServices, metrics: Metrics) -> None:
+    def begin() -> Response | None:
+        g.started_s = services.clock.monotonic()
+        g.request_id = str(services.chance.new_uuid())
+        if services.mode == "open" and not is_loopback_name(request.host):
+            return _plain(421, "open mode answers to loopback names only (localhost, 127.0.0.1)\n")
+        if request.headers.get("Content-Encoding", "identity") != "identity":
+            return _plain(415, "request bodies are read without Content-Encoding\n")
+        return None
+
+    def end(response: Response) -> Response:
+        for name, value in _SECURITY_HEADERS:
+            response.headers.setdefault(name, value)
+        response.headers["X-Request-Id"] = g.request_id
+        seconds = services.clock.monotonic() - g.started_s
+        route = route_of(request.path)
+        method = request.method if request.method in ALL_METHODS else "(other)"
+        metrics.observe(route, method, response.status_code, seconds)
+        _log.info(
+            "request",
+            route=route,
+            method=method,
+            status=response.status_code,
+            ms=round(seconds * 1000, 1),
+            bytes=response.content_length,
+            request_id=g.request_id,
+        )
+        return response
+
+    app.before_request(begin)
+    app.after_request(end)
+
+
+def _health(app: Flask, services: HttpServices, metrics: Metrics) -> None:
+    def live() -> Response:
+        return _plain(200, "ok\n")
+
+    def ready() -> Response:
+        roles = dict(services.ready())
+        everything = bool(roles) and all(roles.values())
+        return _json(200 if everything else 503, {"ready": everything, "roles": roles})
+
+    def counts() -> Response:
+        return Response(metrics.render(), content_type="text/plain; version=0.0.4; charset=utf-8")
+
+    app.add_url_rule("/livez", "livez", live)
+    app.add_url_rule("/readyz", "readyz", ready)
+    app.add_url_rule("/metrics", "metrics", counts)
+
+
+def _fhir(app: Flask, services: HttpServices) -> None:
+    def fhir(path: str = "") -> Response:
+        caller = caller_of(services.mode)
+        answer = handle(_fhir_request(path), services.fhir, caller, services.scope(caller))
+        return _fhir_answer(answer)
+
+    for rule in ("/fhir", "/fhir/<path:path>"):
+        app.add_url_rule(rule, f"fhir {rule}", fhir, methods=ALL_METHODS, provide_automatic_options=False)
+
+
+def _fhir_request(path: str) -> FhirRequest:
+    malformed, query = "", []
+    try:
+        query = parse_form(request.query_string)
+    except BadInput as error:
+        malformed = str(error)
+    return FhirRequest(
+        method=request.method,
+        path="/" + path,
+        query=query,
+        headers={name.lower(): value for name, value in request.headers},
+        body=request.get_data(cache=False),
+        base=request.host_url + "fhir",
+        malformed=malformed,
+    )
+
+
+def _fhir_answer(answer: FhirResponse) -> Response:
+    response = Response(answer.body, status=answer.status)
+    del response.headers["Content-Type"]
+    for name, value in answer.headers:
+        response.headers[name] = value
+    return response
+
+
+def _soap(app: Flask, services: HttpServices) -> None:
+    def soap() -> Response:
+        if request.method in ("GET", "HEAD"):
+            if "wsdl" not in {name.lower() for name in request.args}:
+                return _plain(405, "a SOAP endpoint: POST a SOAP 1.2 message, or ask for ?wsdl\n", Allow="POST")
+            return Response(ihe.wsdl(request.path, request.base_url), content_type="text/xml; charset=utf-8")
+        caller = caller_of(services.mode)
+        answer = services.soap(request.path, request.headers.get("Content-Type", ""), _body_stream(), caller)
+        response = Response(answer.body, status=answer.status)
+        for name, value in answer.headers:
+            response.headers[name] = value
+        return response
+
+    for path in ihe.PATHS:
+        app.add_url_rule(path, f"soap {path}", soap, methods=["GET", "POST"])
+
+
+def _body_stream() -> BinaryIO:
+    """The request's body, cut off with RequestEntityTooLarge at the limit of the application."""
+    return cast(BinaryIO, request.stream)
+
+
+def _api(app: Flask, services: HttpServices) -> None:
+    def query() -> Response:
+        caller = caller_of(services.mode)
+        question, answer, status = None, {}, 200
+        try:
+            question = read_question(request.headers.get("Content-Type", ""), request.get_data(cache=False))
+            answer = dict(services.federate(question, caller))
+        except GatewayError as error:
+            status, answer = codes_for(error).http, {"error": codes_for(error).fhir, "text": str(error)}
+        services.audit.record(
+            AuditRecord(
+                event="110112",
+                transaction="federated-query",
+                action="E",
+                outcome=0 if status < 400 else 4 if status < 500 else 8,
+                actor=caller.user or caller.node,
+                address=caller.address,
+                patient=str(question.patient) if question else "",
+                object="federated-query",
+            )
+        )
+        return _json(status, answer)
+
+    app.add_url_rule("/api/query", "api query", query, methods=["POST"])
+
+
+def read_question(content_type: str, body: bytes) -> FederatedQuestion:
+    """{"patient": CX, "types": [...], "communities": "all" | [...], "deadline_s": number}; only `patient` is required.
+
+    The Content-Type must be application/json, so that a web page cannot post here without asking first (CORS).
+    """
+    if content_type.partition(";")[0].strip().lower() != "application/json":
+        raise BadInput("the question is application/json")
+    given = fhir_json.parse(body)
+    if unknown := set(given) - {"patient", "types", "communities", "deadline_s"}:
+        raise InvalidParameter(f"{len(unknown)} keys are not known (patient, types, communities, deadline_s)")
+    if not isinstance(given.get("patient"), str):
+        raise MissingParameter('"patient" is required: id^^^&oid&ISO')
+    try:
+        patient = PatientId.parse(given["patient"])
+    except ValueError as error:
+        raise InvalidParameter(f'"patient": {error}') from None
+    types = _words(given, "types")
+    if types is not None and not set(types) <= set(QUERY_TYPES):
+        raise InvalidParameter(f'"types" is a list of {", ".join(QUERY_TYPES)}')
+    deadline = given.get("deadline_s")
+    if deadline is not None:
+        try:
+            deadline = float(deadline)
+        except (TypeError, ValueError):
+            deadline = 0.0
+        if not 0 < deadline <= MAX_DEADLINE_S:
+            raise InvalidParameter(f'"deadline_s" is a number of seconds up to {MAX_DEADLINE_S:.0f}')
+    return FederatedQuestion(patient, types or QUERY_TYPES, _words(given, "communities"), deadline)
+
+
+def _words(given: dict[str, Any], key: str) -> tuple[str, ...] | None:
+    """A list of words; None when the key is absent or says "all"."""
+    value = given.get(key)
+    if value is None or value == "all":
+        return None
+    if not isinstance(value, list) or not value or len(value) > 1000 or not all(isinstance(one, str) for one in value):
+        raise InvalidParameter(f'"{key}" is "all" or a list of words')
+    return tuple(dict.fromkeys(value))
+
+
+def _failed(services: HttpServices, error: Exception) -> Response:
+    """Everything that was not answered: HTTP errors of the framework in our words, and the one catch-all."""
+    route = route_of(request.path)
+    response = _refusal(services, route, error)
+    if route.startswith("/"):
+        _audit_failure(services, response.status_code)
+    return response
+
+
+def _audit_failure(services: HttpServices, status: int) -> None:
+    caller = caller_of(services.mode)
+    record = AuditRecord(
+        event="110112",
+        transaction="http",
+        action="E",
+        outcome=4 if status < 500 else 12,
+        actor=caller.user or caller.node,
+        address=caller.address,
+        detail=f"{request.method} {status}",
+    )
+    # The answer is a refusal without data; it is given also when the audit log is what failed.
+    with suppress(Exception):
+        services.audit.record(record)
+
+
+def _refusal(services: HttpServices, route: str, error: Exception) -> Response:
+    if isinstance(error, RequestEntityTooLarge):
+        error = LimitExceeded(f"the body is larger than {services.max_body_bytes} bytes")
+    if isinstance(error, HTTPException):
+        headers = {name: value for name, value in error.get_headers() if name == "Allow"}
+        return _problem(route, error.code or 500, "not-supported", f"{error.name.lower()}", headers)
+    if isinstance(error, LimitExceeded):
+        return _problem(route, codes_for(error).http, codes_for(error).fhir, str(error))
+    frames = traceback.extract_tb(error.__traceback__)
+    where = [f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in frames[-6:]]
+    # The text of a foreign exception may hold a value of the request, so only its type and place are logged.
+    _log.error("failed", route=route, error=type(error).__name__, where=where, request_id=g.request_id)
+    text = f"an error of this server; reference {g.request_id}"
+    return _problem(route, codes_for(error).http, codes_for(error).fhir, text)
+
+
+def _problem(route: str, status: int, code: str, text: str, headers: Mapping[str, str] | None = None) -> Response:
+    if route.startswith("/fhir"):
+        body, kind = outcome("error", code, text), CONTENT_TYPE
+    elif route.startswith("/api"):
+        body, kind = orjson.dumps({"error": code, "text": text}), "application/json"
+    else:
+        body, kind = text.encode("utf-8") + b"\n", "text/plain; charset=utf-8"
+    return Response(body, status=status, content_type=kind, headers=dict(headers or {}))
+
+
+def _plain(status: int, text: str, **headers: str) -> Response:
+    return Response(text, status=status, content_type="text/plain; charset=utf-8", headers=headers)
+
+
+def _json(status: int, value: Mapping[str, Any]) -> Response:
+    return Response(orjson.dumps(value), status=status, content_type="application/json")

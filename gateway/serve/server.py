@@ -1,0 +1,77 @@
+"""One listening HTTP server (waitress) around the Flask application, with a clean stop."""
+
+import signal
+import threading
+from types import FrameType
+
+from flask import Flask
+from waitress import create_server  # type: ignore[import-untyped]
+
+from gateway.errors import Unavailable
+from gateway.settings import Settings, check_may_serve
+
+_STOP_WITHIN_S = 5.0
+_HEADER_BYTES = 32 * 1024
+_IDLE_S = 120
+_CONNECTIONS = 512
+_WAKE_S = 1.0
+
+
+class HttpServer:
+    """Listens from construction on; `run` answers until `stop`, which any thread or signal handler may call."""
+
+    def __init__(self, settings: Settings, app: Flask) -> None:
+        """Raises ConfigurationError (not a loopback address) and Unavailable (the port is taken)."""
+        check_may_serve(settings)
+        # One address: with two (localhost is 127.0.0.1 and ::1) waitress gives another kind of server.
+        host = "127.0.0.1" if settings.http.host == "localhost" else settings.http.host
+        self._stopping = threading.Event()
+        self._map: dict[int, object] = {}
+        try:
+            self._server = create_server(
+                app,
+                map=self._map,
+                host=host,
+                port=settings.http.port,
+                threads=settings.http.threads,
+                ident=None,
+                max_request_body_size=settings.http.max_body_bytes,
+                max_request_header_size=_HEADER_BYTES,
+                channel_timeout=_IDLE_S,
+                connection_limit=_CONNECTIONS,
+                clear_untrusted_proxy_headers=True,
+            )
+        except OSError:
+            raise Unavailable(f"http: cannot listen on {host} port {settings.http.port} (is it in use?)") from None
+
+    @property
+    def listening(self) -> bool:
+        return bool(self._server.accepting) and not self._stopping.is_set()
+
+    def run(self) -> None:
+        """Returns after `stop`: no new connections, requests being worked on get a few seconds to finish."""
+        try:
+            while not self._stopping.is_set():
+                self._server.asyncore.loop(timeout=_WAKE_S, map=self._map, count=1)
+        finally:
+            self._server.task_dispatcher.shutdown(cancel_pending=True, timeout=_STOP_WITHIN_S)
+            self._server.asyncore.close_all(self._map)
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._server.pull_trigger()
+
+
+def serve(settings: Settings, app: Flask) -> None:
+    """Runs in the main thread until SIGTERM or SIGINT."""
+    server = HttpServer(settings, app)
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        server.stop()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        server.run()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

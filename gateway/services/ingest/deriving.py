@@ -1,0 +1,55 @@
+"""Pure functions that storage calls inside its transaction (ports.Derivations), made of the layers it must not import."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Any
+
+from gateway.codec import fhir
+from gateway.model.identity import PatientId
+from gateway.model.ingest import Kept
+from gateway.model.outcome import StayEvent
+from gateway.model.resource import Rendered
+from gateway.ports import Derivations
+from gateway.services import identity
+from gateway.services.search import index
+from gateway.translate import document_entry, stay
+
+
+def derivations(affinity_domain: str) -> Derivations:
+    """`affinity_domain`: OID of the enterprise patient ids."""
+    return Derivations(
+        reindex=reindex,
+        project=project,
+        link=identity.link,
+        enterprise_id=partial(_enterprise_id, affinity_domain),
+        association_id=document_entry.association_id,
+    )
+
+
+def kept_resource(resource: dict[str, Any], rank: int, patient: str) -> Kept:
+    """Rendered, indexed and hashed."""
+    rendered = index(resource, rank=rank, patient=patient if resource["resourceType"] not in NOBODYS else "")
+    return Kept(rendered, hashlib.sha256(rendered.body).digest()[:16])
+
+
+NOBODYS = frozenset({"Practitioner", "PractitionerRole", "Organization", "Location", "Medication"})
+"""Types that are about no patient, whichever message they came in."""
+
+
+def reindex(body: bytes, rank: int, patient: str) -> Rendered:
+    return index(fhir.parse(body), rank=rank, patient=patient)
+
+
+def project(events: Sequence[StayEvent]) -> list[Kept]:
+    """Encounters of stays and their Provenance, in the order they are made; of one id given twice the first counts."""
+    found: dict[tuple[str, str], Kept] = {}
+    for resource in stay.project(events):
+        key = (resource["resourceType"], resource["id"])
+        if key not in found:
+            found[key] = kept_resource(resource, 0, events[0].patient)
+    return list(found.values())
+
+
+def _enterprise_id(affinity_domain: str, cluster: Iterable[PatientId]) -> str:
+    return identity.enterprise_id(affinity_domain, cluster)

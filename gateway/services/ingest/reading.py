@@ -1,0 +1,184 @@
+"""One file's bytes -> what storage keeps of it. Runs in worker processes; nothing here writes.
+
+A message is kept whole or not at all: it is rejected when it cannot be read, when it is not sure whose it is
+(translate/sources.py QUARANTINE), and when what we made of it breaks FHIR or its JP Core profile.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.codec import charset, fhir
+from gateway.codec.ebxml import render_extrinsic
+from gateway.errors import BadInput
+from gateway.model.identity import Authority, PersonKey
+from gateway.model.ingest import FileOutcome, Kept, KeptBlob, KeptDocument, KeptMessage, Reject, Version, make_key
+from gateway.model.outcome import Issue
+from gateway.profiles.validator import Finding
+from gateway.services.identity import only_shared, shared_authorities
+from gateway.services.ingest.deriving import kept_resource
+from gateway.services.ingest.files import Changed, Content, Found, TooLarge, Unreadable, read_steadily
+from gateway.translate.context import Facilities
+from gateway.translate.document_entry import DocumentSource, entries, service_period, source_patient_info
+from gateway.translate.ranks import rank
+from gateway.translate.sources import Converted, read_file
+
+Check = Callable[[dict[str, Any]], Sequence[Finding]]
+Pack = Callable[[str, bytes], KeptBlob]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingRules:
+    """What a worker has to know of the configuration. Small and picklable: every worker process gets a copy."""
+
+    authorities: tuple[Authority, ...]
+    repository: str
+    """repositoryUniqueId of the document entries."""
+    facility: str = ""
+    """OID that wins over what the messages and folders say (`--facility`)."""
+    max_file_bytes: int = 32 * 1024 * 1024
+
+
+class Rejected(Exception):
+    """One message that is not kept, with the reason."""
+
+    def __init__(self, code: str, reason: str, severity: str = "error") -> None:
+        super().__init__(code)
+        self.code, self.reason, self.severity = code, reason, severity
+
+
+class Reader:
+    """Built once a process: the tables behind it are compiled when it is first used."""
+
+    def __init__(self, rules: ReadingRules, check: Check, pack: Pack) -> None:
+        self._rules, self._check, self._pack = rules, check, pack
+        self._facilities = Facilities(rules.authorities)
+        self._shared = shared_authorities(rules.authorities)
+
+    def read(self, found: Found) -> FileOutcome:
+        """Never raises for what a file holds: an error of ours in one file must not stop ten million others."""
+        if found.error:
+            return _rejected(found, Reject("", 0, "fatal", "unreadable", found.error))
+        try:
+            content = read_steadily(found.path, self._rules.max_file_bytes)
+        except Unreadable as error:
+            return _rejected(found, Reject("", 0, "fatal", "unreadable", str(error)))
+        except TooLarge:
+            text = f"more than {self._rules.max_file_bytes} bytes ([ingest] max_file_bytes)"
+            return _rejected(found, Reject("", 0, "fatal", "too-large", text))
+        except Changed:
+            return _rejected(found, Reject("", 0, "error", "changed-while-read", "the file was being written"))
+        try:
+            return self.convert(found.path, content)
+        except Exception as error:  # noqa: BLE001 - see above; the class name is all that may be said of it
+            text = f"error of the program while reading this file: {type(error).__name__}"
+            return _rejected(found, Reject("", 0, "fatal", "internal-error", text))
+
+    def convert(self, path: bytes, content: Content) -> FileOutcome:
+        """All messages of one file."""
+        made = read_file(content.data, _text(path), self._facilities, facility=self._rules.facility)
+        parts = dict(charset.split_messages(content.data)) if len(made) > 1 else {}
+        messages: list[KeptMessage] = []
+        rejects: list[Reject] = []
+        issues: Counter[str] = Counter()
+        for one in made:
+            issues.update(issue.code for issue in one.translated.issues)
+            if one.error is not None:
+                rejects.append(_unread(one, one.error))
+                continue
+            try:
+                messages.append(self._message(one, parts.get(one.message_offset, content.data)))
+            except Rejected as error:
+                rejects.append(Reject(one.order_no, one.message_offset, error.severity, error.code, error.reason))
+        digest = hashlib.sha256(content.data).hexdigest()
+        return FileOutcome(
+            path, content.size, content.mtime_ns, digest, tuple(messages), tuple(rejects), dict(issues)
+        )
+
+    def _message(self, one: Converted, original: bytes) -> KeptMessage:
+        if (reason := one.rejected) is not None:
+            raise Rejected(reason.code, reason.text, reason.severity)
+        patient = next((r for r in one.translated.resources if r["resourceType"] == "Patient"), None)
+        person = one.translated.person
+        if patient is None or one.patient_id is None or not isinstance(person, PersonKey) or not person.ids:
+            raise Rejected("no-patient", "the message names no patient")
+        everything = one.resources
+        self._refuse_invalid(everything)
+        resources = _kept(one.translated.resources, one.data_type, patient["id"])
+        documents, transform, blobs = self._documents(one, patient, everything, original)
+        name = one.name
+        return KeptMessage(
+            key=make_key(one.facility, *one.key),
+            version=Version(one.version_time, one.sha256, name.department if name else "", int(one.flag)),
+            facility=one.facility,
+            patient=patient["id"],
+            person=only_shared(person, self._shared),
+            resources=resources,
+            stay_events=one.translated.stay_events,
+            documents=documents,
+            transform=transform,
+            blobs=blobs,
+        )
+
+    def _refuse_invalid(self, resources: Iterable[dict[str, Any]]) -> None:
+        for resource in resources:
+            for finding in self._check(resource):
+                if finding.severity in ("error", "fatal"):
+                    raise Rejected("invalid-output", f"{finding.expression}: {finding.text}")
+
+    def _documents(
+        self, one: Converted, patient: dict[str, Any], resources: Sequence[dict[str, Any]], original: bytes
+    ) -> tuple[tuple[KeptDocument, ...], str, tuple[KeptBlob, ...]]:
+        """The Bundle and the original as registry entries, and the bytes of both."""
+        assert one.patient_id is not None
+        bundle = fhir.render(one.bundle)
+        start, stop = service_period(resources)
+        source = DocumentSource(
+            facility=one.facility,
+            key=one.key,
+            data_type=one.data_type,
+            timestamp=one.name.timestamp if one.name else "",
+            message_time=one.message_time,
+            bundle=bundle,
+            original=original,
+            patient_id=one.patient_id,
+            department=one.name.department if one.name else "-",
+            source_patient_info=source_patient_info(one.patient_id, patient),
+            service_start=start,
+            service_stop=stop,
+        )
+        try:
+            made, sent, transform = entries(source, repository=self._rules.repository)
+        except BadInput:
+            raise Rejected("no-time", "neither the file name nor MSH-7 says when this was written") from None
+        documents = (
+            KeptDocument("bundle", made, render_extrinsic(made)),
+            KeptDocument("original", sent, render_extrinsic(sent)),
+        )
+        return documents, transform.entryUUID, (self._pack(made.blob, bundle), self._pack(sent.blob, original))
+
+
+def _kept(resources: Iterable[dict[str, Any]], data_type: str, patient: str) -> tuple[Kept, ...]:
+    """Rendered and indexed; of one id given twice the first counts, as in translate/context.py."""
+    found: dict[tuple[str, str], Kept] = {}
+    for resource in resources:
+        key = (resource["resourceType"], resource["id"])
+        if key not in found:
+            found[key] = kept_resource(resource, rank(key[0], data_type), patient)
+    return tuple(found.values())
+
+
+def _rejected(found: Found, reject: Reject) -> FileOutcome:
+    return FileOutcome(found.path, found.size, found.mtime_ns, rejects=(reject,))
+
+
+def _unread(one: Converted, issue: Issue) -> Reject:
+    """`where` of a message that cannot be read is `byte N`, counted in the file."""
+    place = issue.where.removeprefix("byte ")
+    return Reject(one.order_no, int(place) if place.isdigit() else one.message_offset, issue.severity, issue.code, issue.text)
+
+
+def _text(path: bytes) -> str:
+    return path.decode("utf-8", "surrogateescape")

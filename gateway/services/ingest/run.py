@@ -1,0 +1,186 @@
+"""One run over storage roots: walk, leave out what the ledger knows, read, store in batches, list what is bad.
+
+Killed at any moment, it goes on by itself when it is started again: the ledger's row of a file is in the transaction
+that stored the file. Memory does not grow with the number of files.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+from gateway.errors import ConfigurationError, GatewayError, Unavailable
+from gateway.model.audit import AuditRecord
+from gateway.model.identity import PatientId
+from gateway.model.ingest import (
+    DELETED,
+    SUPERSEDED,
+    Applied,
+    FileOutcome,
+    Reject,
+    Seen,
+    State,
+)
+from gateway.ports import AuditLog, Keeping
+from gateway.services.ingest.files import Found, walk
+from gateway.services.ingest.rejects import write_rejects
+from gateway.services.ingest.summary import Summary
+from gateway.services.ingest.workers import MakeReader, read_all
+
+LOOK_UP: Final = 512
+"""Files asked of the ledger at a time."""
+BATCH_FILES: Final = 256
+BATCH_BYTES: Final = 16 * 1024 * 1024
+"""One transaction stores at most this many files, or about this much of their content."""
+DOUBTFUL: Final = 10_000
+"""Keys with two valid versions that are remembered to the end of the run."""
+
+Progress = Callable[[Summary], None]
+
+
+def _silent(_summary: Summary) -> None:
+    """No progress wanted."""
+
+
+@dataclass(slots=True)
+class Ingestor:
+    """The parts of ingest, put together by app.py."""
+
+    keeping: Keeping
+    audit: AuditLog
+    make_reader: MakeReader
+    """Makes the Reader of one process; picklable, because worker processes call it."""
+    ignored: Callable[[str], bool]
+    """By name: files that lie in any storage and are no documents (codec/ssmix2.py)."""
+    actor: str = "musubi ingest"
+    _doubtful: dict[str, None] = field(default_factory=dict)
+
+    def run(
+        self,
+        paths: Sequence[str],
+        *,
+        rejects_file: Path,
+        workers: int = 0,
+        dry_run: bool = False,
+        progress: Progress = _silent,
+    ) -> Summary:
+        """Everything below `paths`. Raises ConfigurationError for a path that does not exist, Unavailable when the
+        storage or a worker process is lost; what was stored until then stays."""
+        for path in paths:
+            if not Path(path).exists():
+                raise ConfigurationError(f"{path}: no such file or folder")
+        summary = Summary()
+        self._doubtful.clear()
+        todo = self._changed(paths, summary, progress)
+        for batch in _batches(read_all(todo, self.make_reader, workers)):
+            if dry_run:
+                for outcome in batch:
+                    summary.count(_expected(outcome), outcome)
+            else:
+                self._store(batch, summary)
+            progress(summary)
+        if not dry_run:
+            self._finish(summary, rejects_file)
+        progress(summary)
+        return summary
+
+    def _changed(self, paths: Sequence[str], summary: Summary, progress: Progress) -> Iterator[Found]:
+        """Files the ledger does not know as they are. A rejected one is tried again: what was wrong may have been
+        the configuration."""
+        source = walk(paths, self.ignored)
+        while chunk := list(islice(source, LOOK_UP)):
+            files = [found for found in chunk if found is not None]
+            for _ in range(len(chunk) - len(files)):
+                summary.count("ignored")
+            known = self.keeping.seen([found.path for found in files])
+            for found in files:
+                if _unchanged(found, known.get(found.path)):
+                    summary.count("unchanged")
+                else:
+                    yield found
+            progress(summary)
+
+    def _store(self, batch: list[FileOutcome], summary: Summary) -> None:
+        try:
+            self._count(self.keeping.keep(batch, self._record), batch, summary)
+        except (Unavailable, ConfigurationError):
+            raise
+        except Exception as error:  # noqa: BLE001 - an error of ours about one file must not stop the others
+            if len(batch) > 1:
+                for outcome in batch:
+                    self._store([outcome], summary)
+            elif batch[0].rejects and not batch[0].messages:
+                raise GatewayError(f"the list of rejected files cannot be stored ({type(error).__name__})") from error
+            else:
+                self._store([_not_kept(batch[0], error)], summary)
+
+    def _count(self, applied: Applied, batch: Sequence[FileOutcome], summary: Summary) -> None:
+        for state, outcome in zip(applied.states, batch, strict=True):
+            summary.count(state, outcome)
+        summary.add(applied)
+        for key in applied.doubtful:
+            if len(self._doubtful) < DOUBTFUL:
+                self._doubtful[key] = None
+
+    def _finish(self, summary: Summary, rejects_file: Path) -> None:
+        # A version and its successor may come in two batches, and the older is renamed before the newer appears: only
+        # now is it sure that both claim to be valid.
+        if two := self.keeping.doubtful(list(self._doubtful)):
+            summary.issues["two-current-files"] += two
+        write_rejects(rejects_file, self.keeping)
+        summary.rejects_file = str(rejects_file)
+        counts = " ".join(f"{state}={count}" for state, count in sorted(summary.states.items()))
+        outcome = 4 if summary.states["rejected"] else 0
+        self.audit.record(AuditRecord("110107", "ingest", "E", outcome, self.actor, detail=counts))
+
+    def _record(self, outcome: FileOutcome, state: str) -> AuditRecord:
+        """DICOM PS3.15 A.5.3.7 Data Import, one a file; the action follows what became of it."""
+        person = outcome.messages[0].person if outcome.messages else None
+        patient: PatientId | None = person.ids[0] if person and person.ids else None
+        return AuditRecord(
+            event="110107",
+            transaction="ingest",
+            action={"ingested": "C", "superseded": "U", "deleted": "D"}.get(state, "E"),
+            outcome=4 if outcome.rejects else 0,
+            actor=self.actor,
+            patient=str(patient) if patient else "",
+            object=outcome.sha256,
+            detail=" ".join([state, *sorted({reject.code for reject in outcome.rejects})]),
+        )
+
+
+def _unchanged(found: Found, seen: Seen | None) -> bool:
+    return (
+        seen is not None
+        and not found.error
+        and seen.outcome != "rejected"
+        and (seen.size, seen.mtime_ns) == (found.size, found.mtime_ns)
+    )
+
+
+def _batches(outcomes: Iterable[FileOutcome]) -> Iterator[list[FileOutcome]]:
+    batch: list[FileOutcome] = []
+    size = 0
+    for outcome in outcomes:
+        batch.append(outcome)
+        size += outcome.size
+        if len(batch) >= BATCH_FILES or size >= BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _expected(outcome: FileOutcome) -> State:
+    """What a dry run can say without the store: the file's own flag, not whether a newer version exists."""
+    if outcome.rejects or not outcome.messages:
+        return "rejected"
+    flag = outcome.messages[0].version.flag
+    return "deleted" if flag == DELETED else "superseded" if flag == SUPERSEDED else "ingested"
+
+
+def _not_kept(outcome: FileOutcome, error: Exception) -> FileOutcome:
+    text = f"error of the program while storing this file: {type(error).__name__}"
+    reject = Reject("", 0, "fatal", "internal-error", text)
+    return FileOutcome(outcome.path, outcome.size, outcome.mtime_ns, outcome.sha256, rejects=(*outcome.rejects, reject))

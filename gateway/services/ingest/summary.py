@@ -1,0 +1,49 @@
+"""What one run of ingest did, in numbers that add up."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from gateway.model.ingest import STATES, Applied, FileOutcome, State
+
+
+@dataclass(slots=True)
+class Summary:
+    """`seen` is the sum of the six states."""
+
+    states: Counter[str] = field(default_factory=Counter)
+    resources: Counter[str] = field(default_factory=Counter)
+    """Resource type -> created, changed or removed by this run."""
+    issues: Counter[str] = field(default_factory=Counter)
+    reject_codes: Counter[str] = field(default_factory=Counter)
+    rejects_file: str = ""
+    """Path of rejects.jsonl; empty when nothing was written (`--dry-run`)."""
+
+    @property
+    def seen(self) -> int:
+        return self.states.total()
+
+    @property
+    def changed(self) -> int:
+        """Files that told the store something new."""
+        return sum(self.states[state] for state in ("ingested", "superseded", "deleted"))
+
+    def count(self, state: State, outcome: FileOutcome | None = None) -> None:
+        self.states[state] += 1
+        if outcome is not None:
+            self.issues.update(outcome.issues)
+            self.reject_codes.update(reject.code for reject in outcome.rejects)
+
+    def add(self, applied: Applied) -> None:
+        self.resources.update(applied.resources)
+        self.issues.update(applied.issues)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The last line of `ingest --json` (docs/commands.md)."""
+        return {
+            "seen": self.seen,
+            **{state: self.states[state] for state in STATES},
+            "resources": dict(sorted(self.resources.items())),
+            "issues": dict(sorted(self.issues.items())),
+            "rejects": self.rejects_file or None,
+        }

@@ -1,0 +1,209 @@
+"""musubi.toml and MUSUBI_SECTION__KEY, checked before anything starts. An unknown key is an error with a suggestion."""
+
+import difflib
+import os
+import tomllib
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from gateway.errors import ConfigurationError
+from gateway.model.identity import Authority, AuthorityKind
+
+OID = r"^[0-2](\.(0|[1-9][0-9]*))+$"
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Community(Section):
+    """This node."""
+
+    id: str = Field(default="urn:oid:1.2.392.200119.99999.1", pattern=r"^urn:oid:[0-2](\.(0|[1-9][0-9]*))+$")
+    """homeCommunityId (ITI TF-2: 3.38): `urn:oid:` and an OID, 64 characters at most."""
+    name: str = "Musubi"
+    affinity_domain: str = Field(default="1.2.392.200119.99999.1.1", pattern=OID)
+    """OID of the enterprise patient ids (XAD-PID)."""
+    repository: str = Field(default="1.2.392.200119.99999.1.2", pattern=OID)
+    """repositoryUniqueId."""
+
+
+class Database(Section):
+    url: str = "sqlite:///musubi.db"
+    """A relative SQLite path counts from the folder of the configuration file."""
+
+
+class BlobStore(Section):
+    url: str = "file:blobs"
+
+
+class Http(Section):
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=1, le=65535)
+    threads: int = Field(default=8, ge=1, le=256)
+    """Requests answered at the same time in one process."""
+    max_body_bytes: int = 16 * 1024 * 1024
+    """Largest request body read, in bytes; one larger is refused with 413 before it is parsed."""
+
+
+class Mllp(Section):
+    host: str = "127.0.0.1"
+    port: int = Field(default=2575, ge=1, le=65535)
+
+
+class Security(Section):
+    mode: Literal["open", "enforced"] = "enforced"
+    """open: loopback only, no TLS, no assertion, for trials and tests. enforced: everything else."""
+
+
+class AuthoritySettings(Section):
+    oid: str = Field(pattern=OID)
+    namespace: str = ""
+    name: str = ""
+    kind: AuthorityKind = "facility"
+    aliases: tuple[str, ...] = ()
+    institution: str = Field(default="", pattern=r"^([0-9]{10})?$")
+
+    def authority(self) -> Authority:
+        return Authority(self.oid, self.namespace, self.name, self.kind, self.aliases, self.institution)
+
+
+class Peer(Section):
+    """Another community. What is not given is not asked."""
+
+    id: str = Field(pattern=r"^urn:oid:[0-2](\.(0|[1-9][0-9]*))+$")
+    name: str = ""
+    xcpd: str = ""
+    xca: str = ""
+    fhir: str = ""
+    timeout_s: float = Field(default=10, gt=0, le=300)
+    documents_per_request: int = Field(default=0, ge=0)
+    """0: all wanted documents in one ITI-39; some gateways take one at a time."""
+
+
+class Federation(Section):
+    deadline_s: float = Field(default=10, gt=0, le=300)
+    """Total for one federated question: query, retrieval and merge."""
+
+
+class Ingest(Section):
+    workers: int = Field(default=0, ge=0, le=256)
+    """Worker processes; 0: one a core."""
+    max_file_bytes: int = 32 * 1024 * 1024
+    """Largest input file read, in bytes; a larger one is rejected with its size."""
+
+
+class Settings(Section):
+    community: Community = Community()
+    database: Database = Database()
+    blobs: BlobStore = BlobStore()
+    http: Http = Http()
+    mllp: Mllp = Mllp()
+    security: Security = Security()
+    authorities: tuple[AuthoritySettings, ...] = ()
+    peers: tuple[Peer, ...] = ()
+    federation: Federation = Federation()
+    ingest: Ingest = Ingest()
+    directory: Path = Field(default=Path(), exclude=True)
+    """Folder of the configuration file: relative paths and rejects.jsonl belong there."""
+
+    @property
+    def database_url(self) -> str:
+        prefix = "sqlite:///"
+        if self.database.url.startswith(prefix) and not self.database.url.startswith(prefix + "/"):
+            return prefix + str((self.directory / self.database.url.removeprefix(prefix)).resolve())
+        return self.database.url
+
+    @property
+    def blob_directory(self) -> Path:
+        if not self.blobs.url.startswith("file:"):
+            raise ConfigurationError("[blobs] url: this version stores blobs in files only (file:FOLDER)")
+        return (self.directory / self.blobs.url.removeprefix("file:")).resolve()
+
+
+def load(path: Path | None, environment: dict[str, str] | None = None) -> Settings:
+    """Reads musubi.toml (or defaults in open mode when `path` is None), then MUSUBI_SECTION__KEY over it.
+
+    Raises ConfigurationError with one line that says which key and what to do.
+    """
+    environment = dict(os.environ) if environment is None else environment
+    if path is None:
+        raw: dict[str, Any] = {"security": {"mode": "open"}}
+        directory = Path.cwd()
+    else:
+        try:
+            raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise ConfigurationError(f"{path}: no such file (musubi init DIR writes one)") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigurationError(f"{path}: {error}") from None
+        directory = path.resolve().parent
+    _overlay(raw, environment)
+    try:
+        settings = Settings.model_validate({**raw, "directory": directory})
+    except ValidationError as error:
+        raise ConfigurationError(_explain(error, raw)) from None
+    _check_authorities(settings)
+    return settings
+
+
+def check_may_serve(settings: Settings) -> None:
+    """Open mode is for loopback; enforced mode is not built yet and says so, rather than run without a guard."""
+    if settings.security.mode == "enforced":
+        raise ConfigurationError(
+            'security.mode = "enforced" needs certificates and policy, which come with the trust work; '
+            'set security.mode = "open" to try the node on a loopback address'
+        )
+    if not _is_loopback(settings.http.host):
+        raise ConfigurationError(f'security.mode = "open" is for loopback only, but http.host is {settings.http.host!r}')
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _overlay(raw: dict[str, Any], environment: dict[str, str]) -> None:
+    for name, value in environment.items():
+        section, _, key = name.removeprefix("MUSUBI_").lower().partition("__")
+        if name.startswith("MUSUBI_") and key and section:
+            table = raw.setdefault(section, {})
+            if not isinstance(table, dict):
+                raise ConfigurationError(f"{name}: [{section}] is a list and cannot be set from the environment")
+            table[key] = value
+
+
+def _explain(error: ValidationError, raw: dict[str, Any]) -> str:
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        known = _known_keys(first["loc"])
+        near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(sorted(known))}"
+        return f"unknown key {place!r} ({hint})"
+    return f"{place}: {first['msg']}"
+
+
+def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
+    model: Any = Settings
+    for part in loc[:-1]:
+        if isinstance(part, str) and part in model.model_fields:
+            annotation = model.model_fields[part].annotation
+            arguments = getattr(annotation, "__args__", ())
+            model = arguments[0] if arguments else annotation
+    return [key for key in model.model_fields if key != "directory"]
+
+
+def _check_authorities(settings: Settings) -> None:
+    seen: dict[str, str] = {}
+    for authority in settings.authorities:
+        for name in filter(None, (authority.oid, authority.namespace, *authority.aliases)):
+            if seen.setdefault(name, authority.oid) != authority.oid:
+                raise ConfigurationError(f"authorities: {name!r} names two authorities ({seen[name]}, {authority.oid})")

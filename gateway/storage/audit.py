@@ -1,0 +1,65 @@
+"""The audit trail and the outbox as tables. Implements ports.AuditLog and ports.Outbox."""
+
+from datetime import UTC, datetime
+
+from sqlalchemy import Engine, select
+
+from gateway.model.audit import AuditRecord
+from gateway.model.clock import Clock
+from gateway.ports import Job
+from gateway.storage.engines import Driver
+from gateway.storage.schema import audit, outbox
+from gateway.storage.writer import Writer
+
+
+def instant(moment: datetime) -> str:
+    """FHIR instant in UTC with milliseconds; equal moments are equal text, and text order is time order."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+
+
+def audit_row(n: int, now: str, record: AuditRecord) -> tuple[object, ...]:
+    """A row of `audit` in column order."""
+    return (
+        n, now, record.event, record.transaction, record.action, record.outcome, record.actor, record.address,
+        record.patient, record.object, record.detail,
+    )  # fmt: skip
+
+
+class AuditTable:
+    """ports.AuditLog: `record` returns after the commit; the records of many threads share one."""
+
+    def __init__(self, writer: Writer, clock: Clock) -> None:
+        self._writer, self._clock = writer, clock
+
+    def record(self, *records: AuditRecord) -> None:
+        now = instant(self._clock.now())
+
+        def act(driver: Driver) -> None:
+            driver.insert(audit, [audit_row(driver.number("audit"), now, record) for record in records])
+
+        self._writer.run(act)
+
+
+class OutboxTable:
+    """ports.Outbox. Jobs are written by storage/keep_documents.py, in the transaction of what caused them."""
+
+    def __init__(self, engine: Engine, writer: Writer, clock: Clock) -> None:
+        self._engine, self._writer, self._clock = engine, writer, clock
+
+    def pending(self, kind: str, limit: int) -> list[Job]:
+        wanted = (
+            select(outbox.c.n, outbox.c.kind, outbox.c.payload, outbox.c.attempts)
+            .where(outbox.c.done.is_(None), outbox.c.kind == kind)
+            .order_by(outbox.c.n)
+            .limit(limit)
+        )
+        with self._engine.connect() as connection:
+            return [Job(*row) for row in connection.execute(wanted)]
+
+    def finish(self, *numbers: int) -> None:
+        now = instant(self._clock.now())
+        rows = [(now, number) for number in numbers]
+        self._writer.run(lambda driver: driver.many("UPDATE outbox SET done = ? WHERE n = ? AND done IS NULL", rows))
+
+    def fail(self, number: int) -> None:
+        self._writer.run(lambda driver: driver.run("UPDATE outbox SET attempts = attempts + 1 WHERE n = ?", (number,)))

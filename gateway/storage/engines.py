@@ -1,0 +1,134 @@
+"""What differs between databases, and nothing else of ours knows it. SQLite today; PostgreSQL joins here.
+
+The ingest path speaks to the driver itself (`Driver`): with ~100 small rows a file, SQLAlchemy's compilation and
+result objects cost more than the database. Everything else goes through SQLAlchemy Core.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Table, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.pool import NullPool, QueuePool, StaticPool
+
+from gateway.errors import ConfigurationError
+
+BUSY_TIMEOUT_S = 60.0
+"""How long a writer waits for the writer of another process (`ingest` beside `serve`), in seconds."""
+
+CHUNK = 400
+"""Values of one IN list: SQLite's statement cache sees few different statements, and no limit is met."""
+
+READERS = 16
+"""Connections kept for reading; more threads wait for one."""
+
+
+def open_engine(url: str) -> Engine:
+    """An engine whose transactions are ours: readers get one snapshot, writers (`write=True`) BEGIN IMMEDIATE.
+
+    Raises ConfigurationError for a database this version does not speak.
+    """
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        raise ConfigurationError("[database] url: this version stores in SQLite only (sqlite:///FILE)")
+    memory = parsed.database in (None, "", ":memory:")
+    arguments = {"timeout": BUSY_TIMEOUT_S, "check_same_thread": False, "cached_statements": 512}
+    if memory:
+        engine = create_engine(parsed, poolclass=StaticPool, connect_args=arguments)
+    else:
+        engine = create_engine(
+            parsed, poolclass=QueuePool, pool_size=READERS, max_overflow=0, connect_args=arguments, pool_timeout=30
+        )
+    event.listen(engine, "connect", _prepare)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def unpooled(engine: Engine) -> Engine:
+    """The same database without kept connections: for processes that come and go (migrations)."""
+    other = create_engine(engine.url, poolclass=NullPool)
+    event.listen(other, "connect", _prepare)
+    event.listen(other, "begin", _begin)
+    return other
+
+
+def _prepare(connection: sqlite3.Connection, _record: object) -> None:
+    connection.isolation_level = None  # the driver must not begin transactions of its own
+    cursor = connection.cursor()
+    # FULL: a commit that was answered survives loss of power, also in WAL mode (sqlite.org/pragma.html#pragma_synchronous).
+    for pragma in (
+        "journal_mode = WAL",
+        "synchronous = FULL",
+        "foreign_keys = ON",
+        "temp_store = MEMORY",
+        "cache_size = -65536",
+        "mmap_size = 268435456",
+        "wal_autocheckpoint = 4000",
+        "journal_size_limit = 67108864",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    # IMMEDIATE: the lock is taken (and waited for) before anything is read, so that two writers never meet half-way.
+    write = connection.get_execution_options().get("write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+class Driver:
+    """The raw cursor of one write transaction. Statements use `?`; all values are bound."""
+
+    def __init__(self, connection: Connection) -> None:
+        raw: Any = connection.connection.driver_connection
+        self._cursor: sqlite3.Cursor = raw.cursor()
+        self._next: dict[str, int] = {}
+
+    def rows(self, sql: str, values: Sequence[object] = ()) -> list[Any]:
+        return self._cursor.execute(sql, values).fetchall()
+
+    def row(self, sql: str, values: Sequence[object] = ()) -> Any:
+        return self._cursor.execute(sql, values).fetchone()
+
+    def run(self, sql: str, values: Sequence[object] = ()) -> int:
+        """Rows changed."""
+        return self._cursor.execute(sql, values).rowcount
+
+    def many(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
+        self._cursor.executemany(sql, rows)
+
+    def insert(self, table: Table, rows: Sequence[Sequence[object]], *, or_ignore: bool = False) -> None:
+        """Rows in column order of the table."""
+        if rows:
+            self._cursor.executemany(insert_sql(table, or_ignore), rows)
+
+    def among(self, sql: str, values: Iterable[object], before: Sequence[object] = ()) -> Iterator[Any]:
+        """Rows of a select whose last condition is `IN (@)`, asked in chunks; parameters `before` come first."""
+        wanted = list(values)
+        for start in range(0, len(wanted), CHUNK):
+            chunk = wanted[start : start + CHUNK]
+            # Lists are filled up with their last value, so that only a few shapes of a statement exist.
+            size = next(size for size in (1, 4, 16, 64, CHUNK) if size >= len(chunk))
+            chunk += chunk[-1:] * (size - len(chunk))
+            yield from self._cursor.execute(sql.replace("@", ",".join("?" * size)), [*before, *chunk]).fetchall()
+
+    def number(self, table: str) -> int:
+        """The next row number of a table with column `n`. Safe because a write transaction is alone."""
+        if table not in self._next:
+            self._next[table] = self.row(f"SELECT coalesce(max(n), 0) FROM {table}")[0]
+        self._next[table] += 1
+        return self._next[table]
+
+    def forget_numbers(self) -> None:
+        """After a rollback to a savepoint the tables end where they did before."""
+        self._next.clear()
+
+
+@cache
+def insert_sql(table: Table, or_ignore: bool = False) -> str:
+    columns = ", ".join(f'"{column.name}"' for column in table.columns)
+    marks = ", ".join("?" * len(table.columns))
+    ignore = " ON CONFLICT DO NOTHING" if or_ignore else ""
+    return f"INSERT INTO {table.name} ({columns}) VALUES ({marks}){ignore}"

@@ -1,0 +1,77 @@
+"""Opens a node's storage: every port over one database and one blob directory. Called by app.py alone."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from gateway.errors import ConfigurationError
+from gateway.model.clock import Clock
+from gateway.ports import Derivations
+from gateway.storage.audit import AuditTable, OutboxTable
+from gateway.storage.blobs import BlobStore
+from gateway.storage.documents import DocumentTable
+from gateway.storage.engines import open_engine
+from gateway.storage.identities import IdentityTable
+from gateway.storage.keeping import Store
+from gateway.storage.resources import ResourceTable
+from gateway.storage.upgrade import upgrade
+from gateway.storage.writer import Writer
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """The ports, built. `close` finishes what was handed to the writer."""
+
+    engine: Engine
+    writer: Writer
+    resources: ResourceTable
+    documents: DocumentTable
+    blobs: BlobStore
+    identities: IdentityTable
+    audit: AuditTable
+    outbox: OutboxTable
+    keeping: Store
+
+    def close(self) -> None:
+        self.writer.close()
+        self.engine.dispose()
+
+
+def open_storage(
+    url: str, blob_directory: Path, *, affinity_domain: str, derive: Derivations, clock: Clock
+) -> Storage:
+    """Brings the database up to date and opens it. Raises ConfigurationError when it cannot be used."""
+    engine = open_engine(url)
+    try:
+        if engine.url.database:
+            Path(engine.url.database).parent.mkdir(parents=True, exist_ok=True)
+        upgrade(engine)
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"[database] url: {type(error).__name__}: {error}") from None
+    writer = Writer(engine)
+    blobs = BlobStore(engine, blob_directory)
+    return Storage(
+        engine=engine,
+        writer=writer,
+        resources=ResourceTable(engine, affinity_domain),
+        documents=DocumentTable(engine, affinity_domain),
+        blobs=blobs,
+        identities=IdentityTable(engine, affinity_domain),
+        audit=AuditTable(writer, clock),
+        outbox=OutboxTable(engine, writer, clock),
+        keeping=Store(engine, writer, blobs, derive, clock),
+    )
+
+
+@contextmanager
+def opened(
+    url: str, blob_directory: Path, *, affinity_domain: str, derive: Derivations, clock: Clock
+) -> Iterator[Storage]:
+    storage = open_storage(url, blob_directory, affinity_domain=affinity_domain, derive=derive, clock=clock)
+    try:
+        yield storage
+    finally:
+        storage.close()

@@ -1,0 +1,106 @@
+"""What a translation is told from outside, and where it collects what it found."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from gateway.model.identity import Authority
+from gateway.model.outcome import Issue, Lineage, Residue, Unmapped
+from gateway.translate.ids import derived_oid, resource_id
+
+Resource = dict[str, Any]
+
+
+class Facilities:
+    """The authorities this node knows, found by OID, namespace, alias or institution number."""
+
+    def __init__(self, authorities: Iterable[Authority] = ()) -> None:
+        self._by_name: dict[str, Authority] = {}
+        self.insurer = ""
+        for authority in authorities:
+            for name in (authority.oid, authority.namespace, authority.institution, *authority.aliases):
+                if name:
+                    self._by_name[name] = authority
+            if authority.kind == "insurer":
+                self.insurer = authority.oid
+
+    def find(self, name: str) -> Authority | None:
+        return self._by_name.get(name)
+
+    def resolve(self, override: str, msh4: str, root: str) -> tuple[Authority, tuple[Issue, ...]]:
+        """Which facility a message belongs to: the override wins, else MSH-4, else the storage's root folder.
+
+        A name nobody configured still needs one stable OID, so it gets a derived one and a warning; two names that
+        disagree are a warning too (docs/commands.md, "Facility").
+        """
+        namespace = msh4.split("^")[0]
+        by_msh4, by_root = self.find(namespace), self.find(root) or self.find(root.partition("_")[0])
+        if override:
+            chosen = self.find(override) or Authority(override)
+            return chosen, _disagreement(chosen, by_msh4, "MSH[1]-4")
+        if by_msh4:
+            return by_msh4, _disagreement(by_msh4, by_root, "root folder")
+        if by_root:
+            return by_root, ()
+        institution = root[:10] if root[:10].isdigit() and len(root.partition("_")[0]) == 10 else ""
+        name = namespace or root or "unknown"
+        text = "the facility is not in [[authorities]]; ids are made under an OID derived from its name"
+        unknown = Authority(derived_oid("facility", name), namespace, name="", institution=institution)
+        return unknown, (Issue("warning", "facility-unknown", "MSH[1]-4", text),)
+
+
+def _disagreement(chosen: Authority, other: Authority | None, where: str) -> tuple[Issue, ...]:
+    if other is None or other.oid == chosen.oid:
+        return ()
+    return (Issue("warning", "facility-conflict", where, "names another known facility than the one used"),)
+
+
+@dataclass(slots=True)
+class Context:
+    """One message on its way through translation. Mutable on purpose and never shared between messages."""
+
+    facility: Authority
+    facilities: Facilities
+    data_type: str
+    """SS-MIX2 data type, e.g. OML-11; decides the structure before MSH-9 does."""
+    key: tuple[str, ...]
+    """Business key of the message: patient, care date, data type, order number."""
+    patient: str = ""
+    """Logical id of the Patient."""
+    message_time: str = ""
+    """MSH-7 as FHIR dateTime."""
+    zone: str = "+09:00"
+    """SS-MIX2 timestamps carry no offset; Japan has one."""
+    resources: dict[tuple[str, str], Resource] = field(default_factory=dict)
+    """By (type, id), in message order."""
+    issues: list[Issue] = field(default_factory=list)
+    residue: list[Residue] = field(default_factory=list)
+    unmapped: list[Unmapped] = field(default_factory=list)
+    lineage: list[Lineage] | None = None
+    """A list when `--explain` was asked for, else None: lineage costs time."""
+    seen: dict[str, int] = field(default_factory=dict)
+
+    def id(self, type_: str, *key: str) -> str:
+        return resource_id(self.facility.oid, type_, *key)
+
+    def nth(self, *key: str) -> str:
+        """Empty for the first use of a key, `#2`, `#3` ... for its duplicates: ids must not depend on position,
+        because a preliminary report grows."""
+        name = "|".join(key)
+        count = self.seen.get(name, 0) + 1
+        self.seen[name] = count
+        return "" if count == 1 else f"#{count}"
+
+    def add(self, resource: Resource) -> Resource:
+        """Keeps a resource in message order; the first of an id stays in place."""
+        return self.resources.setdefault((resource["resourceType"], resource["id"]), resource)
+
+    def issue(self, severity: str, code: str, where: str, text: str) -> None:
+        self.issues.append(Issue(severity, code, where, text))
+
+    def subject(self) -> dict[str, str]:
+        return {"reference": f"Patient/{self.patient}"}
+
+    def keep(self, where: str, value: str) -> None:
+        """A value that could not be mapped: kept as residue."""
+        self.residue.append(Residue(where, value))

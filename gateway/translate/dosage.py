@@ -1,0 +1,317 @@
+"""Dosage (用法・用量): JAMI usage codes, doses, days and routes of a prescription, as converters.
+
+They return fragments under the key `dosage`, which rde_o11.py makes into dosageInstruction. What was sent in words is
+always kept in words: the text is what the ward reads. JP Core 1.2.0 JP_MedicationDosage.
+"""
+
+from typing import Any
+
+from gateway.codec.er7 import Segment
+from gateway.codec.fhir import number
+from gateway.translate import jami_usage, lab_values, times
+from gateway.translate.context import Context
+from gateway.translate.datatypes import UCUM, Fragment, bad_field, clean, coded, component, decimal, merit9, quantity
+from gateway.translate.people import EXTENSION
+from gateway.translate.rules import NULL, converter, place, table
+
+USAGE = "http://jami.jp/CodeSystem/MedicationUsage"
+SUPPLEMENT = "http://jami.jp/CodeSystem/MedicationUsageAdditional"
+BODY_SITE = "http://jami.jp/CodeSystem/MedicationBodySiteExternal"
+JAMI = "JAMISDP01"
+DAY = {"unit": "日", "system": UCUM, "code": "d"}
+
+
+def _dosage(**elements: Any) -> Fragment:
+    return {"dosage": elements}
+
+
+# -- RXE: how much ----------------------------------------------------------------------------------------------------
+
+
+@converter(1)
+def dose(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
+    """RXE-3 (least) and RXE-4 (most). Two different amounts are an uneven dose: the least must not stand as the dose."""
+    least, most = component(raw, 1), component(segment[4], 1)
+    amount = quantity(least, merit9(segment[5]) if segment[5] != NULL else {})
+    if amount is None:
+        bad_field(raw, fields, segment, context, "not-a-number", "an amount that is not a number")
+        return None
+    if most and decimal(most) != decimal(least):
+        context.issue("information", "uneven-dose", place(segment, 4), "an uneven dose is kept in words, not as one dose")
+        unit = amount.get("unit", "")
+        words = f"1回{least}～{most}{unit}"
+        return _dosage(doseWords=words)
+    if "code" not in amount:
+        # JP_MedicationSimpleQuantity wants a coded unit; without one the amount stands in the text.
+        context.issue("information", "unit-uncoded", place(segment, 5), "the dose has no MERIT-9 unit; kept as text")
+        return _dosage(doseWords=f"1回{least}{amount.get('unit', '')}")
+    return _dosage(doseAndRate=[{"doseQuantity": amount}])
+
+
+@converter(1, 2)
+def dose_per_day(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
+    """RXE-19 `3^TAB&錠&MR9P` -> rateRatio 3 TAB / 1 日 (JP_MedicationRatio_DosePerDay)."""
+    unit = raw.split("^")[1] if "^" in raw else ""
+    amount = quantity(component(raw, 1), merit9(unit, inner=True))
+    if amount is None:
+        bad_field(raw, fields, segment, context, "not-a-number", "an amount that is not a number")
+        return None
+    if "code" not in amount:
+        context.issue("information", "unit-uncoded", place(segment, 19), "the daily dose has no MERIT-9 unit; kept as text")
+        return _dosage(dayWords=f"1日{component(raw, 1)}{amount.get('unit', '')}")
+    ratio = {"numerator": amount, "denominator": {"value": 1, **DAY}}
+    return _dosage(doseAndRate=[{"rateRatio": ratio}])
+
+
+@converter(1)
+def rate(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
+    """RXE-23/24: amount a time of an infusion."""
+    value = decimal(component(raw, 1))
+    if value is None:
+        bad_field(raw, fields, segment, context, "not-a-number", "a rate that is not a number")
+        return None
+    unit = lab_values.unit(segment[24]) if segment[24] else None
+    found: Fragment = {"value": value}
+    if unit and unit.text:
+        found["unit"] = unit.text
+    if unit and unit.code:
+        found |= {"system": UCUM, "code": unit.code}
+    return _dosage(doseAndRate=[{"rateQuantity": found}])
+
+
+@converter(1, 2, 3, 4, 5, 6, 9, repeats=True)
+def provider_instruction(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
+    """RXE-7: supplements of the usage (JAMISDP01 V codes, JHSP0005) go to the dosage, the rest to the dispenser."""
+    instructions, dispense = [], []
+    for part in raw.split("~"):
+        name = (part.split("^") + ["", "", ""])[2]
+        if name in (JAMI, "JHSP0005"):
+            if found := _supplement(part, name, context):
+                instructions.append(found)
+        elif concept := coded(part, context.facility.oid).concept:
+            url = EXTENSION + "JP_MedicationRequest_DispenseRequest_InstructionForDispense"
+            dispense.append({"url": url, "valueCodeableConcept": concept})
+    found: Fragment = {}
+    if instructions:
+        found |= _dosage(additionalInstruction=instructions)
+    if dispense:
+        found["dispenseRequest"] = {"extension": dispense}
+    return found or None
+
+
+@converter(1, 2, 3, 4, 5, 6, 9, repeats=True)
+def injection_comment(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
+    concepts = [c for part in raw.split("~") if (c := coded(part, context.facility.oid).concept)]
+    return _dosage(additionalInstruction=concepts) if concepts else None
+
+
+@converter(1, 2, 3)
+def give_instruction(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
+    """RXE-27, JHSP0003: 21 内服, 22 頓服 (as needed), 23 外用, 24 自己注射."""
+    concept = coded(raw, context.facility.oid).concept
+    if concept is None:
+        return None
+    elements: Fragment = {"additionalInstruction": [concept]}
+    if component(raw, 1) == "22":
+        elements["asNeededBoolean"] = True
+    return {"dosage": elements}
+
+
+# -- TQ1: when --------------------------------------------------------------------------------------------------------
+
+
+@converter(1, repeats=True)
+def usage(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
+    """TQ1-3: the first repetition is the usage, the following ones supplement it. Code and words stand in
+    sub-components (`1013044400000000&内服・経口・１日３回朝昼夕食後&JAMISDP01`)."""
+    elements: Fragment = {}
+    for index, part in enumerate(raw.split("~")):
+        inner = part.split("^", 1)[0]
+        code, words, name = ([clean(p) for p in inner.split("&")] + ["", "", ""])[:3]
+        if index and name == JAMI:
+            if found := _supplement(inner.replace("&", "^"), name, context):
+                elements.setdefault("additionalInstruction", []).append(found)
+        elif index:
+            if concept := coded(inner.replace("&", "^"), context.facility.oid).concept:
+                elements.setdefault("additionalInstruction", []).append(concept)
+        elif code or words:
+            elements["timing"] = _usage(code, words, name, inner, context)
+    return {"dosage": elements} if elements else None
+
+
+def _usage(code: str, words: str, name: str, inner: str, context: Context) -> Fragment:
+    if name != JAMI or not code:
+        return {"code": coded(inner.replace("&", "^"), context.facility.oid).concept}
+    coding = {"system": USAGE, "code": code}
+    concept: Fragment = {"coding": [coding | {"display": words} if words else coding]}
+    if words:
+        concept["text"] = words
+    return {"code": concept}
+
+
+def derive_timing(dosage: Fragment, tq1: Segment, context: Context) -> None:
+    """Timing.repeat out of a JAMI usage code and all its supplements (RXE-7 and TQ1-3): every other day and weekdays
+    change it. Nothing is derived where code and words disagree, or from a code that cannot be read for sure."""
+    codings = dosage.get("timing", {}).get("code", {}).get("coding", ())
+    coding = next((c for c in codings if c.get("system") == USAGE), None)
+    if coding is None:
+        return
+    decoded = jami_usage.decode(coding["code"])
+    if decoded is None:
+        context.issue("information", "usage-undecoded", place(tq1, 3), "the usage code is kept, but not decoded")
+        return
+    if coding.get("display") and jami_usage.agrees(decoded, coding["display"]) is False:
+        text = "the usage code and its words say different things; both are kept and no time of day is derived"
+        context.issue("warning", "usage-conflict", place(tq1, 3), text)
+        return
+    for problem in decoded.problems:
+        context.issue("information", "usage-incomplete", place(tq1, 3), problem)
+    supplements = [
+        c["code"]
+        for instruction in dosage.get("additionalInstruction", ())
+        for c in instruction.get("coding", ())
+        if c.get("system") == SUPPLEMENT
+    ]
+    if repeat := jami_usage.timing_repeat(decoded, tuple(supplements)):
+        dosage["timing"] = {**dosage["timing"], "repeat": repeat | dosage["timing"].get("repeat", {})}
+    if decoded.as_needed:
+        dosage["asNeededBoolean"] = True
+
+
+def _supplement(part: str, name: str, context: Context) -> Fragment | None:
+    """A JAMI supplement code (V uneven dose, I every other day, W weekdays) is kept under its own system."""
+    concept = coded(part, context.facility.oid).concept
+    if concept is None or name != JAMI:
+        return concept
+    code = clean(part.split("^", 1)[0])
+    system = SUPPLEMENT if len(code) == 8 else BODY_SITE if len(code) == 3 else USAGE
+    codings = [{**c, "system": system} if c["code"] == code else c for c in concept.get("coding", ())]
+    return {**concept, "coding": codings}
+
+
+@converter(1, 2)
+def service_duration(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
+    """TQ1-6 `5^d` or `3^D&日&ISO+`: days of intake (投与日数)."""
+    unit = (raw.split("^") + [""])[1].split("&", 1)[0]
+    value = decimal(component(raw, 1))
+    if value is None or unit.lower() != "d":
+        bad_field(raw, fields, segment, context, "not-a-number", "a duration that is not a number of days")
+        return None
+    days = {"value": value, **DAY}
+    extension = {"url": EXTENSION + "JP_MedicationDosage_UsageDuration", "valueDuration": days}
+    return {"dosage": {"extension": [extension]}, "dispenseRequest": {"expectedSupplyDuration": days}}
+
+
+@converter(1)
+def period_of_use(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
+    """TQ1-7/8: a prescription's period of use (extension), an injection's bounds."""
+    period: Fragment = {}
+    for key, number_ in (("start", 7), ("end", 8)):
+        sent = component(segment[number_], 1)
+        when = times.fhir_datetime(sent, context.zone) if sent else None
+        if when:
+            period[key] = when
+        elif sent:
+            context.issue("warning", "bad-date", place(segment, number_), "not a date or time that FHIR can carry")
+            context.keep(place(segment, number_), segment[number_])
+    if "start" in period and "end" in period and times.utc_range(period["end"])[1] <= times.utc_range(period["start"])[0]:
+        context.issue("warning", "period-reversed", place(segment, 8), "the end lies before the beginning")
+        context.keep(place(segment, 8), segment[8])
+        del period["end"]
+    if not period:
+        return None
+    if context.data_type == "OMP-02":
+        return _dosage(timing={"repeat": {"boundsPeriod": period}})
+    return _dosage(extension=[{"url": EXTENSION + "JP_MedicationDosage_PeriodOfUse", "valuePeriod": period}])
+
+
+@converter(1)
+def priority(raw: str, fields: list[str], segment: Segment, context: Context) -> str | None:
+    found = table("request-priority").get(component(raw, 1))
+    if found is None:
+        bad_field(raw, fields, segment, context, "code-unknown", "the code is not in the table request-priority")
+    return found
+
+
+@converter(1)
+def text_instruction(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
+    words = component(raw, 1)
+    return _dosage(patientInstruction=words) if words else None
+
+
+@converter(1)
+def occurrences(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
+    """TQ1-14: number of occasions (回数)."""
+    words = component(raw, 1)
+    if not words.isdigit() or len(words) > 6:
+        bad_field(raw, fields, segment, context, "not-a-number", "a count that is not a whole number")
+        return None
+    url = EXTENSION + "JP_MedicationRequest_DispenseRequest_ExpectedRepeatCount"
+    return {"dispenseRequest": {"extension": [{"url": url, "valueInteger": int(words)}]}}
+
+
+# -- RXR: by which way ------------------------------------------------------------------------------------------------
+
+
+@converter(1, 2, 3, 4, 5, 6, 9)
+def route(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
+    concept = coded(raw, context.facility.oid).concept
+    return _dosage(route=concept) if concept else None
+
+
+@converter(1, 2, 3, 4, 5, 6, 9)
+def site(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
+    concept = _supplement(raw, (raw.split("^") + ["", "", ""])[2], context)
+    return _dosage(site=concept) if concept else None
+
+
+@converter(1, 2, 3, 4, 5, 6, 9)
+def administration_device(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
+    concept = coded(raw, context.facility.oid).concept
+    if concept is None:
+        return None
+    coding = concept.get("coding", [{}])[0]
+    reference: Fragment = {"display": concept.get("text") or coding.get("code", "")}
+    if "code" in coding:
+        reference["identifier"] = {k: coding[s] for k, s in (("system", "system"), ("value", "code")) if s in coding}
+    return _dosage(extension=[{"url": EXTENSION + "JP_MedicationDosage_Device", "valueReference": reference}])
+
+
+@converter(1, 2, 3, 4, 5, 6, 9)
+def administration_method(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
+    concept = coded(raw, context.facility.oid).concept
+    return _dosage(method=concept) if concept else None
+
+
+@converter(1, 2, 3, 4, 5, 6, 9)
+def line(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
+    concept = coded(raw, context.facility.oid).concept
+    url = EXTENSION + "JP_MedicationDosage_Line"
+    return _dosage(extension=[{"url": url, "valueCodeableConcept": concept}]) if concept else None
+
+
+# -- words ------------------------------------------------------------------------------------------------------------
+
+
+def dosage_text(dosage: Fragment, request: Fragment) -> str:
+    """dosageInstruction.text: the usage in the sender's words, then dose, days and occasions as they were sent."""
+    code = dosage.get("timing", {}).get("code", {})
+    words = [code.get("text") or next((c.get("display", "") for c in code.get("coding", ())), "")]
+    words += [text for key in ("doseWords", "dayWords") if (text := dosage.pop(key, ""))]
+    parts = dosage.get("doseAndRate", [])
+    if len(parts) > 1:  # dose and rate of one order are one doseAndRate
+        dosage["doseAndRate"] = [{k: v for part in parts for k, v in part.items()}]
+    for part in parts:
+        if amount := part.get("doseQuantity"):
+            words.append(f"1回{number(amount['value'])}{amount.get('unit', '')}")
+    supply = request.get("dispenseRequest", {})
+    if days := supply.get("expectedSupplyDuration"):
+        words.append(f"{number(days['value'])}日分")
+    for extension in supply.get("extension", ()):
+        if "valueInteger" in extension:
+            words.append(f"{extension['valueInteger']}回分")
+    if not any(words):
+        words = [dosage.get("route", {}).get("text", "")]
+    return " ".join(word for word in words if word)
+
+

@@ -1,0 +1,176 @@
+"""OBX -> Observation: laboratory results (検体検査結果) and the measures in patient basics."""
+
+from functools import lru_cache
+from typing import Any
+
+from gateway.codec.er7 import Segment
+from gateway.translate import lab_values
+from gateway.translate.context import Context
+from gateway.translate.datatypes import Fragment, absent, clean, coded, component
+from gateway.translate.people import CORE
+from gateway.translate.rules import SegmentRules, converter, place, table
+
+OBSERVATION_CATEGORY = "http://jpfhir.jp/fhir/core/CodeSystem/JP_SimpleObservationCategory_CS"
+JLAC10 = "http://medis.or.jp/CodeSystem/master-JLAC10-17digits"
+_NOT_IN_LAB_RESULT = {"valueRange", "valueRatio", "valueDateTime", "valueTime", "valueInteger"}
+ORIGINAL_TEXT = "http://hl7.org/fhir/StructureDefinition/originalText"
+
+
+def add_basic_observation(segment: Segment, context: Context, rules: SegmentRules) -> None:
+    """An OBX of ADT-00: height and weight are body measures, blood groups and the rest are category `exam`."""
+    code = segment[3].split("^", 1)[0]
+    kind = table("basic-observations").get(code[:5], "exam")
+    profile = "JP_Observation_BodyMeasurement" if kind == "body-measurement" else "JP_Observation_Common"
+    key = (segment[3].split("^", 1)[0] or segment[3], segment[4])
+    observation = _start(context.id("Observation", *context.key, *key, context.nth("OBX", *key)), profile, kind)
+    _fill(observation, segment, context, rules)
+    context.add(observation)
+
+
+def lab_result(segment: Segment, specimen: str, specimen_key: str, context: Context, rules: SegmentRules) -> Fragment:
+    """An OBX of a laboratory report. Its identity is specimen, test and OBX-4, not its position."""
+    key = (specimen_key, segment[3].split("^", 1)[0] or segment[3], segment[4])
+    id_ = context.id("Observation", *context.key, *key, context.nth("OBX", *key))
+    observation = _start(id_, "JP_Observation_LabResult", "laboratory")
+    _fill(observation, segment, context, rules)
+    for element in _NOT_IN_LAB_RESULT & observation.keys():
+        # The profile takes a quantity, a code or a string; a range, ratio or time is kept as the laboratory wrote it.
+        del observation[element]
+        observation["valueString"] = clean(segment[5].split("~", 1)[0].replace("^", " ").strip())
+    if specimen:
+        observation["specimen"] = {"reference": f"Specimen/{specimen}"}
+    return observation
+
+
+def settle_profile(observation: Fragment) -> None:
+    """JP_Observation_LabResult asks for a specimen, a coded test and its words. A result without them is a plain
+    JP_Observation_Common: nothing is made up to look conformant."""
+    code = observation["code"]
+    if "specimen" not in observation or "coding" not in code or "text" not in code:
+        observation["meta"] = {"profile": [CORE + "JP_Observation_Common"]}
+
+
+def _start(id_: str, profile: str, category: str) -> Fragment:
+    return {
+        "resourceType": "Observation",
+        "id": id_,
+        "meta": {"profile": [CORE + profile]},
+        "status": "unknown",
+        "category": [{"coding": [{"system": OBSERVATION_CATEGORY, "code": category}]}],
+    }
+
+
+def _fill(observation: Fragment, segment: Segment, context: Context, rules: SegmentRules) -> None:
+    """Runs the rows, then what FHIR makes mandatory and the source left out is said to be absent."""
+    rules.apply(segment, {"Observation": observation}, context)
+    if "code" not in observation:
+        observation["code"] = absent()
+        context.issue("warning", "no-test-code", place(segment, 3), "OBX-3 names no test")
+    if not segment[11]:
+        context.issue("warning", "no-status", place(segment, 11), "OBX-11 is empty; the status is unknown")
+    if observation["status"] == "cancelled" and not any(key.startswith("value") for key in observation):
+        observation.setdefault("dataAbsentReason", _absent_reason("not-performed"))
+    observation["subject"] = context.subject()
+
+
+@lru_cache(maxsize=64)
+def _absent_reason(code: str) -> Fragment:
+    return {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/data-absent-reason", "code": code}]}
+
+
+@converter(1, 2, 3, 4, 5, 6, 9)
+def observation_code(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
+    """OBX-3. A JC10 code that has not 17 characters is kept as the facility's own and reported."""
+    found = coded(raw, context.facility.oid)
+    for problem in found.problems:
+        context.issue("warning", problem, place(segment, 3), "the code does not have the form of its system")
+    return found.concept
+
+
+@converter(repeats=True)
+def value(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
+    """OBX-5 under OBX-2 and OBX-6. Several repetitions are several values: the first is the value, each further one
+    a component with the same code, so that none becomes part of a string."""
+    first, *others = raw.split("~") if segment[2] not in ("TX", "FT") else [raw]
+    fragment = _value(first, segment, context)
+    for other in others:
+        part = _value(other, segment, context)
+        if part:
+            code = coded(segment[3], context.facility.oid).concept or absent()
+            fragment = fragment or {}
+            fragment.setdefault("component", []).append({"code": code, **part})
+    return fragment
+
+
+def _value(raw: str, segment: Segment, context: Context) -> Fragment | None:
+    found = lab_values.observation_value(segment[2], raw, segment[6])
+    if found is None:
+        if segment[6] and not segment[5].strip('"'):
+            context.keep(place(segment, 6), segment[6])
+        return None
+    for severity, code, words in found.issues:
+        context.issue(severity, code, place(segment, 5), words)
+    if not found.element:
+        context.keep(place(segment, 5), raw)
+        return None
+    if found.element == "valueCodeableConcept" and found.fhir is None:
+        concept = coded(raw, context.facility.oid).concept
+        return {"valueCodeableConcept": concept} if concept else None
+    fragment: dict[str, Any] = {found.element: found.fhir}
+    if found.element == "dataAbsentReason":
+        fragment["note"] = [{"text": found.original}]
+    elif found.changed:
+        words = [{"url": ORIGINAL_TEXT, "valueString": found.original}]
+        if isinstance(found.fhir, dict):
+            fragment[found.element] = {"extension": words, **found.fhir}
+        else:
+            fragment[f"_{found.element}"] = {"extension": words}
+    if found.element not in ("valueQuantity", "valueRange") and segment[6]:
+        _keep_unit(segment, context)
+    return fragment
+
+
+def _keep_unit(segment: Segment, context: Context) -> None:
+    """A unit beside a value that is no number has no element: it is residue, said once."""
+    where = place(segment, 6)
+    if not any(kept.where == where for kept in context.residue[-3:]):
+        context.keep(where, segment[6])
+
+
+@converter()
+def reference_ranges(raw: str, fields: list[str], segment: Segment, context: Context) -> list[Fragment]:
+    ranges, issues = lab_values.reference_range(raw, lab_values.unit(segment[6]) if segment[6] else None)
+    for severity, code, words in issues:
+        context.issue(severity, code, place(segment, 7), words)
+    return ranges
+
+
+@converter(repeats=True)
+def interpretations(raw: str, fields: list[str], segment: Segment, context: Context) -> list[Fragment]:
+    found = []
+    for part in raw.split("~"):
+        fragment, issues = lab_values.interpretation(part)
+        for severity, code, words in issues:
+            context.issue(severity, code, place(segment, 8), words)
+        if fragment:
+            found.append(fragment)
+    return found
+
+
+@converter(1, 2, 3)
+def performer_display(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
+    """OBX-15, the laboratory: a name without a record of ours, so a reference that only says it."""
+    concept = coded(raw, context.facility.oid).concept or {}
+    words = concept.get("text") or component(raw, 1)
+    if not words:
+        return None
+    reference: Fragment = {"display": clean(words)}
+    if "coding" in concept:
+        coding = concept["coding"][0]
+        reference["identifier"] = {k: coding[s] for k, s in (("system", "system"), ("value", "code")) if s in coding}
+    return reference
+
+
+def note(segment: Segment, target: Fragment, context: Context, rules: SegmentRules) -> None:
+    """NTE under an OBX -> Observation.note."""
+    rules.apply(segment, {"Observation": target}, context)

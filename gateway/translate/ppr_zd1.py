@@ -1,0 +1,196 @@
+"""PPR^ZD1 (PPR-01, 病名): MSH PID [PV1] { PRB [ZPR] [{ZPD}] [{ZI1}] [ORC] } -> one Condition a PRB.
+
+The name of a Japanese disease is prefix + base + suffix (「急性」+「胃炎」+「の疑い」); PRB-3 gives the whole or the base,
+ZPR the parts. The words sent are always kept. JAHIS disease names; JP Core 1.2.0 JP_Condition.
+"""
+
+from dataclasses import dataclass, field
+
+from gateway.codec.er7 import Message, Segment
+from gateway.translate.common import HEAD, Rules, leave, ordering_facility
+from gateway.translate.context import Context
+from gateway.translate.datatypes import Fragment, bad_field, clean, coded, component
+from gateway.translate.ids import local_system
+from gateway.translate.people import EXTENSION, resource
+from gateway.translate.rules import NULL, converter, table
+
+RULES = Rules(**HEAD, PV1=("None",), PRB=("Condition",), ZPR=("Condition",), ORC=("Condition",))
+
+CLINICAL = "http://terminology.hl7.org/CodeSystem/condition-clinical"
+VERIFICATION = "http://terminology.hl7.org/CodeSystem/condition-ver-status"
+EX_CODE = "http://medis.or.jp/CodeSystem/master-disease-exCode"
+MOD_KEY = "http://medis.or.jp/CodeSystem/master-disease-modKeyNumber"
+MOD_EX = "http://medis.or.jp/CodeSystem/master-disease-modExCode"
+SUSPECTED = "8002"
+"""Modifier 「の疑い」 of the MEDIS master: suspicion, also when PRB-13 says nothing."""
+
+
+@dataclass(slots=True)
+class Problem:
+    prb: Segment
+    zpr: Segment | None = None
+    orc: Segment | None = None
+    rest: list[Segment] = field(default_factory=list)
+
+
+def translate(message: Message, context: Context) -> None:
+    problems: list[Problem] = []
+    rest = []
+    for segment in message.segments:
+        match segment.name:
+            case "MSH" | "PID":
+                continue
+            case "PRB":
+                problems.append(Problem(segment))
+            case "ZPR" if problems and problems[-1].zpr is None:
+                problems[-1].zpr = segment
+            case "ORC" if problems and problems[-1].orc is None:
+                problems[-1].orc = segment
+            case _:
+                rest.append(segment)
+    for problem in problems:
+        context.add(_condition(problem, context))
+    leave(rest, RULES, context)
+
+
+def _condition(problem: Problem, context: Context) -> Fragment:
+    prb = problem.prb
+    # PRB-4 alone may repeat between files of a sender that counts from 1, so the file's key belongs to the id.
+    key = (component(prb[4], 1) or prb[3],)
+    condition = resource("Condition", context.id("Condition", *context.key, *key, context.nth("PRB", *key)))
+    condition["meta"] = {"profile": ["http://jpfhir.jp/fhir/core/StructureDefinition/JP_Condition"]}
+    RULES["PRB"].apply(prb, {"Condition": condition}, context)
+    if problem.zpr is not None:
+        RULES["ZPR"].apply(problem.zpr, {"Condition": condition}, context)
+        _name(condition, problem.zpr, bool(component(prb[3], 2)))
+        _once_each(condition)
+    if problem.orc is not None:
+        RULES["ORC"].apply(problem.orc, {"Condition": condition}, context)
+        ordering_facility(problem.orc, context)
+    condition["subject"] = context.subject()
+    if component(prb[1], 1) == "DE":
+        condition["verificationStatus"] = _status(VERIFICATION, "entered-in-error")
+        condition.pop("clinicalStatus", None)  # con-5
+    elif "abatementDateTime" in condition:
+        condition["clinicalStatus"] = _status(CLINICAL, "resolved")  # con-4
+    return condition
+
+
+def _name(condition: Fragment, zpr: Segment, named: bool) -> None:
+    """code.text from the parts when PRB-3 gave no words; suspicion from the suffix."""
+    if not named:
+        words = "".join(clean(part.split("^")[1]) for n in (1, 2, 3) for part in zpr[n].split("~") if "^" in part)
+        if words:
+            condition.setdefault("code", {})["text"] = words
+    suffixes = {part.split("^", 1)[0] for part in zpr[3].split("~")}
+    if SUSPECTED in suffixes:
+        condition["verificationStatus"] = _status(VERIFICATION, "provisional")
+
+
+def _once_each(condition: Fragment) -> None:
+    """PRB-3 and ZPR-2 usually say the same code: one coding of a system and code is enough."""
+    codings = condition.get("code", {}).get("coding")
+    if codings:
+        unique = {(coding.get("system"), coding["code"]): coding for coding in reversed(codings)}
+        condition["code"]["coding"] = list(reversed(unique.values()))
+
+
+def _status(system: str, code: str) -> Fragment:
+    return {"coding": [{"system": system, "code": code}]}
+
+
+@converter(1, 2, 3, 4, 5, 6, 9)
+def disease(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
+    """PRB-3: management number (病名管理番号) and words."""
+    concept = coded(raw, context.facility.oid).concept
+    return {"code": _copy(concept)} if concept else None
+
+
+@converter(1)
+def problem_instance(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
+    number = component(raw, 1)
+    return {"system": local_system(context.facility.oid, "problem"), "value": number} if number else None
+
+
+@converter(1, 2, 3, 4, 5, 6, 7)
+def disease_classification(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
+    """PRB-10: ICD-10 in the first triplet, kind of diagnosis (外来時, 最終 ...) in the second, edition in component 7."""
+    parts = (raw.split("~", 1)[0].split("^") + [""] * 7)[:7]
+    fragment: Fragment = {}
+    code = coded("^".join(parts[:3]), context.facility.oid)
+    if code.concept and "coding" in code.concept:
+        coding = dict(code.concept["coding"][0])
+        if parts[6]:
+            coding["version"] = clean(parts[6])
+        fragment["code"] = {"coding": [coding]}
+    for problem in code.problems:
+        bad_field(raw, fields, segment, context, problem, "the code does not have the form of its system")
+    if kind := coded("^".join(parts[3:6]), context.facility.oid).concept:
+        fragment["category"] = [kind]
+    return fragment or None
+
+
+@converter(1)
+def certainty(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
+    """PRB-13, JHSD0005: 1 is a suspected disease."""
+    if component(raw, 1) != "1":
+        bad_field(raw, fields, segment, context, "code-unknown", "JHSD0005 knows only 1 (suspected)")
+        return None
+    return {"verificationStatus": _status(VERIFICATION, "provisional")}
+
+
+@converter(1, 2, 3, 4, 5, 6, 9)
+def outcome(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
+    """PRB-14 (転帰): the code as extension; clinicalStatus only for outcomes that say it."""
+    concept = coded(raw, context.facility.oid).concept
+    if concept is None:
+        return None
+    found: Fragment = {
+        "extension": [{"url": EXTENSION + "JP_Condition_DiseaseOutcome", "valueCodeableConcept": concept}]
+    }
+    if status := table("condition-outcome-status").get(component(raw, 1)):
+        found["clinicalStatus"] = _status(CLINICAL, status)
+    return found
+
+
+@converter(repeats=True)
+def prefix_modifiers(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
+    return _modifiers(raw, segment[4], "JP_Condition_DiseasePrefixModifier")
+
+
+@converter(repeats=True)
+def postfix_modifiers(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
+    return _modifiers(raw, segment[6], "JP_Condition_DiseasePostfixModifier")
+
+
+def _modifiers(numbers: str, exchange: str, extension: str) -> Fragment | None:
+    """Modifiers by management number, with their exchange codes (ZPR-4, 6) in the same order beside them."""
+    made = []
+    codes = exchange.split("~")
+    for index, part in enumerate(numbers.split("~")):
+        code, words = ([clean(p) if p != NULL else "" for p in part.split("^")] + ["", ""])[:2]
+        if not code and not words:
+            continue
+        other = clean(codes[index].split("^", 1)[0]) if index < len(codes) else ""
+        codings = [{"system": s, "code": c} for s, c in ((MOD_KEY, code), (MOD_EX, other)) if c]
+        concept: Fragment = {"coding": codings} if codings else {}
+        if words:
+            concept["text"] = words
+        made.append({"url": EXTENSION + extension, "valueCodeableConcept": concept})
+    return {"code": {"extension": made}} if made else None
+
+
+@converter(1, 2, 3)
+def base_disease(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
+    """ZPR-2 says the base again; its exchange code (病名交換用コード, ZPR-5) is one more coding."""
+    codings = list((coded(raw, context.facility.oid).concept or {}).get("coding", ()))
+    code, words = ([clean(p) if p != NULL else "" for p in segment[5].split("^")] + ["", ""])[:2]
+    if code:
+        coding = {"system": EX_CODE, "code": code}
+        codings.append(coding | {"display": words} if words else coding)
+    return {"code": {"coding": codings}} if codings else None
+
+
+def _copy(concept: Fragment) -> Fragment:
+    """The rows add codings to this one, and the converted field is shared."""
+    return {**concept, "coding": list(concept["coding"])} if "coding" in concept else dict(concept)

@@ -1,0 +1,15 @@
+"""Which source owns a resource that several messages mention.
+
+Patient comes from ADT-00 before other messages; allergies from ADT-00 or ADT-61 before the copies at the head of
+prescriptions. 0 owns, 1 mentions; between equals the newest source time wins (services/ingest).
+"""
+
+OWNERS = {"Patient": ("ADT-00",), "AllergyIntolerance": ("ADT-00", "ADT-61"), "Coverage": ("ADT-00",)}
+
+SHARED = frozenset({"Patient", "Practitioner", "Organization", "AllergyIntolerance"})
+"""Types that other messages also contribute to: deleting one file never deletes them from `convert`'s view."""
+
+
+def rank(resource_type: str, data_type: str) -> int:
+    owners = OWNERS.get(resource_type)
+    return 0 if owners is None or data_type in owners else 1

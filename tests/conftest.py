@@ -1,0 +1,34 @@
+"""What every test may use: `--long`, and the shared folder of specifications and samples beside the checkout."""
+
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(__file__).resolve().parents[1].parent / "shared"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="also run the long form of fault, fuzz and scale jobs")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--long"):
+        return
+    skip = pytest.mark.skip(reason="long job: run with --long")
+    for item in items:
+        if item.get_closest_marker("long"):
+            item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def long(pytestconfig: pytest.Config) -> bool:
+    """True with --long, for a test that has a short and a long form."""
+    return bool(pytestconfig.getoption("--long"))
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """`../shared` of the checkout: specifications, FHIR packages, schemas, samples. Skips when it is not there."""
+    if not SHARED.is_dir():
+        pytest.skip("the shared folder of specifications and samples is not beside this checkout")
+    return SHARED
