@@ -56,11 +56,11 @@ def document_pair(
     )
 
 
-def stored(entry: DocumentEntry, patient: str = EID) -> StoredEntry:
+def stored(entry: DocumentEntry, eid: str = EID) -> StoredEntry:
     return StoredEntry(
         entry.entryUUID,
         entry.uniqueId,
-        patient,
+        str(PatientId(eid, DOMAIN)),
         entry.repositoryUniqueId,
         entry.mimeType,
         entry.blob,
@@ -83,7 +83,11 @@ class MemoryDocuments:
         self.asked.append((query, scope))
         if self.error:
             raise self.error
-        hits = [row for row in self.rows if row.patientId == query.patient and row.availabilityStatus in query.status]
+        hits = [
+            row
+            for row in self.rows
+            if row.patientId.split("^")[0] == query.patient and row.availabilityStatus in query.status
+        ]
         if len(hits) > query.limit:
             raise TooManyResults("too many")
         return hits
@@ -177,9 +181,9 @@ class Node:
         return replace(self, services=replace(self.services, **changes))
 
 
-def make_node(*, patient: str = EID) -> Node:
+def make_node() -> Node:
     bundle, original, _ = document_pair()
-    documents = MemoryDocuments([stored(bundle, patient), stored(original, patient)])
+    documents = MemoryDocuments([stored(bundle), stored(original)])
     blobs = MemoryBlobs({bundle.blob: b'{"resourceType":"Bundle"}', original.blob: b"MSH|000000011000354"})
     identities = MemoryIdentities({PATIENT: EID, PatientId("0001000052", FACILITY): EID, PatientId("M1", MEDICAL): EID})
     audit = MemoryAudit()

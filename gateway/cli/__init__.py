@@ -1,0 +1,14 @@
+"""The command `musubi`. One module a command; heavy imports stand inside the commands, so that --help is quick."""
+
+import sys
+
+from gateway.cli._frame import app, run
+from gateway.cli import convert, demo, export, ingest, init, query, serve, validate  # noqa: F401  isort: skip
+
+
+def main() -> None:
+    """Entry point: exit 0 done, 1 findings, 2 wrong usage or configuration, 3 a part is unreachable, 70 our error."""
+    sys.exit(run(sys.argv[1:]))
+
+
+__all__ = ["app", "main"]

@@ -50,7 +50,7 @@ def history(request: FhirRequest, resources: Resources, type_: str, id_: str, sc
 def _history_entry(base: str, one: StoredResource) -> bytes:
     """request and response are required in a history (bdl-3, bdl-4). The gateway stores as PUT does."""
     method, status = ("DELETE", "204") if one.deleted else ("PUT", "201" if one.version == 1 else "200")
-    resource = b'"resource":%b,' % one.body if not one.deleted else b""
+    resource = b'"resource":%b,' % one.body if one.body else b""
     acts = (
         f'"request":{{"method":"{method}","url":"{one.type}/{one.id}"}},'
         f'"response":{{"status":"{status}","etag":"W/\\"{one.version}\\"","lastModified":"{one.last_updated}"}}}}'

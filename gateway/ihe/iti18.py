@@ -33,7 +33,7 @@ from gateway.model.document import (
     StoredEntry,
 )
 from gateway.model.identity import PatientId
-from gateway.services.documents import DocumentServices, check_home, patient_cx, patient_of
+from gateway.services.documents import DocumentServices, check_home, patient_of
 from gateway.translate.times import fhir_datetime
 
 FIND_DOCUMENTS: Final = "urn:uuid:14d4debf-8f97-4251-9a74-a90016b0af0d"
@@ -172,7 +172,7 @@ def get_documents(query: AdhocQuery, parameters: Parameters, services: DocumentS
     patients = {entry.patientId for entry in found}
     if query.returnType == "LeafClass" and len(patients) > 1:
         raise NotSinglePatient("the documents belong to more than one patient; ask for ObjectRef")
-    return found, patient_cx(services, found[0]) if len(patients) == 1 else ""
+    return found, found[0].patientId if len(patients) == 1 else ""
 
 
 _ANSWERED: Final[dict[str, Callable[[AdhocQuery, Parameters, DocumentServices, Scope], _Found]]] = {
@@ -266,7 +266,7 @@ def render(query: AdhocQuery | None, result: Result, services: DocumentServices)
         objects = [ebxml.render_object_ref(entry.entryUUID, home=home) for entry in result.found]
     else:
         objects = [
-            ebxml.splice(entry.xml, home=home, patient_id=patient_cx(services, entry), status=entry.availabilityStatus)
+            ebxml.splice(entry.xml, home=home, patient_id=entry.patientId, status=entry.availabilityStatus)
             for entry in result.found
         ]
     status = ebxml.status_of(result.errors, bool(objects))

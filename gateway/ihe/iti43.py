@@ -10,7 +10,7 @@ from gateway.codec.mtom import OutPart
 from gateway.errors import GatewayError
 from gateway.ihe._soap import Audited, Payload, Result, Transaction, repository_error
 from gateway.model.caller import Caller, Scope
-from gateway.services.documents import DocumentServices, Wanted, patient_cx, retrieve
+from gateway.services.documents import DocumentServices, Wanted, retrieve
 
 _AUDITED: Final = 100
 """UniqueIds named in one audit record; the count of all is in its detail."""
@@ -31,7 +31,7 @@ def run(wanted: Request, services: DocumentServices, scope: Scope, *, home_requi
     """Shared with ITI-39, where every request has to name the community and every error says who speaks."""
     retrieved = retrieve(services, wanted, scope, home_required=home_required)
     errors = tuple(_error(services, request, error, home_required) for request, error in retrieved.failed)
-    patients = {patient_cx(services, held.entry) for held in retrieved.found}
+    patients = {held.entry.patientId for held in retrieved.found}
     return Result(errors, retrieved.found, patients.pop() if len(patients) == 1 else "")
 
 

@@ -154,9 +154,7 @@ def valid_versions(versions: Iterable[Version]) -> list[Version]:
     """Versions with flag 1 that are newer than every deletion of the key, oldest first."""
     known = list(versions)
     dead = max((version.timestamp for version in known if version.flag == DELETED), default=None)
-    return sorted(
-        version for version in known if version.flag == VALID and (dead is None or version.timestamp > dead)
-    )
+    return sorted(version for version in known if version.flag == VALID and (dead is None or version.timestamp > dead))
 
 
 def current_version(versions: Iterable[Version]) -> Version | None:

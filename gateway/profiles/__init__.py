@@ -1,0 +1,1 @@
+"""FHIR R4 and JP Core checks compiled from rule tables."""

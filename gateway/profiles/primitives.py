@@ -21,9 +21,12 @@ _DAY = r"(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
 
 _code = re.compile(r"[^\s\x00-\x1f]+( [^\s\x00-\x1f]+)*").fullmatch
 _id = re.compile(r"[A-Za-z0-9.-]{1,64}").fullmatch
-_uri = re.compile(r"[^\s\x00-\x1f]+").fullmatch
-_oid = re.compile(r"urn:oid:[0-2](\.(0|[1-9][0-9]*))+").fullmatch
-_uuid = re.compile(r"urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}").fullmatch
+_canonical = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:|#)[^\s\x00-\x1f]+").fullmatch
+_OID = r"urn:oid:[0-2](?:\.(?:0|[1-9][0-9]*))+"
+_UUID = r"urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+_uri = re.compile(rf"(?!urn:oid:|urn:uuid:)[^\s\x00-\x1f]+|{_OID}|{_UUID}").fullmatch
+_oid = re.compile(_OID).fullmatch
+_uuid = re.compile(_UUID).fullmatch
 _date = re.compile(rf"{_YEAR}(-(0[1-9]|1[0-2])|-{_DAY})?").fullmatch
 _date_time = re.compile(rf"{_YEAR}(-(0[1-9]|1[0-2])|-{_DAY}(T{_TIME}{_ZONE})?)?").fullmatch
 _instant = re.compile(rf"{_YEAR}-{_DAY}T{_TIME}{_ZONE}").fullmatch
@@ -97,7 +100,7 @@ def _xhtml(value: Any) -> bool:
 PRIMITIVES: dict[str, Test] = {
     "base64Binary": _base64_binary,
     "boolean": _boolean,
-    "canonical": _remembered(_uri),
+    "canonical": _remembered(_canonical),
     "code": _remembered(_code),
     "date": _on_calendar(_date),
     "dateTime": _on_calendar(_date_time),

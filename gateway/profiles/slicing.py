@@ -208,7 +208,7 @@ def _any_contained(wanted: list[Any]) -> Callable[[Any], bool] | None:
     if len(wanted) == 1 and isinstance(wanted[0], str):
         only = wanted[0]
         return lambda value: value == only
-    return lambda value: any(_contains(want, value) for want in wanted)
+    return lambda value: any(fits(want, value) for want in wanted)
 
 
 def _extension_part(part: Part, step: str) -> Part | None:
@@ -242,9 +242,10 @@ def _in_value_set(value_set: ValueSet, value: Any) -> bool:
     return codings.__class__ is list and any(membership(value_set, coding) is not False for coding in codings)
 
 
-def _contains(pattern: Any, value: Any) -> bool:
+def fits(pattern: Any, value: Any) -> bool:
+    """Does `value` contain `pattern` (ElementDefinition.pattern[x]: objects by key, arrays by any item)?"""
     if isinstance(pattern, dict):
-        return isinstance(value, dict) and all(k in value and _contains(w, value[k]) for k, w in pattern.items())
+        return isinstance(value, dict) and all(key in value and fits(want, value[key]) for key, want in pattern.items())
     if isinstance(pattern, list):
-        return isinstance(value, list) and all(any(_contains(w, item) for item in value) for w in pattern)
+        return isinstance(value, list) and all(any(fits(want, item) for item in value) for want in pattern)
     return bool(pattern == value)

@@ -249,12 +249,13 @@ class Tables:
         self, definitions: Iterable[Definition], sets: Iterable[ValueSet], systems: Iterable[CodeSystem]
     ) -> "Tables":
         """A copy with more rows; a URL that is already known keeps its first meaning."""
+        codes: dict[str, frozenset[str] | None] = {s.url: s.codes for s in systems if s.url not in self._lines}
+        codes |= {url: known for url, known in self._systems.items() if known is not None}
         return Tables(
             self._lines,
             {d.url: d for d in definitions if d.url not in self._lines} | self._definitions,
             {s.url: s for s in sets if s.url not in self._lines} | self._sets,
-            {s.url: s.codes for s in systems if s.url not in self._lines}
-            | {k: c for k, c in self._systems.items() if c},
+            codes,
         )
 
     def definition(self, url: str) -> Definition | None:

@@ -40,9 +40,20 @@ def membership(value_set: ValueSet, coding: Any) -> bool | None:
     return None if codes is None else code.__class__ is str and code in codes
 
 
+def absolute_system(type_code: str) -> Check:
+    """The system of an Identifier, a Coding or a Quantity is an absolute URI (R4 2.24.0.6, 2.24.0.10)."""
+    relative = error("value", "The system is not an absolute URI.", f"{type_code}.system absolute")
+
+    def check(value: Any) -> list[Problem] | None:
+        system = value.get("system") if value.__class__ is dict else None
+        return [relative] if system.__class__ is str and ":" not in system else None
+
+    return check
+
+
 def coding_check(codes_of: Callable[[str], frozenset[str] | None]) -> Check:
     """A code stands in its own code system, where that is published in full; the system is an absolute URI."""
-    relative = error("value", "The system of a coding is an absolute URI.", "Coding.system absolute")
+    relative = absolute_system("Coding")
     unknown = error("code-invalid", "The code is not in its code system.", "Coding.code known")
 
     def check(value: Any) -> list[Problem] | None:
@@ -51,7 +62,7 @@ def coding_check(codes_of: Callable[[str], frozenset[str] | None]) -> Check:
             return None
         codes = codes_of(system)
         if codes is None:
-            return None if ":" in system else [relative]
+            return relative(value)
         code = value.get("code")
         return None if code.__class__ is not str or code in codes else [unknown]
 

@@ -9,6 +9,7 @@ Here, and only here: who the caller is, the size of bodies, the Host check, secu
 line and the one `except Exception`. Logs hold route templates, sizes and times; no address, query or body.
 """
 
+import io
 import re
 import traceback
 from collections.abc import Callable, Mapping
@@ -22,12 +23,13 @@ import structlog
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from gateway import ihe
 from gateway.codec import fhir as fhir_json
 from gateway.errors import BadInput, GatewayError, InvalidParameter, LimitExceeded, MissingParameter, codes_for
 from gateway.fhir import FhirRequest, FhirResponse, FhirServices, handle
 from gateway.fhir.messages import CONTENT_TYPE, outcome
 from gateway.fhir.search import parse_form
+from gateway.ihe import PATHS, wsdl
+from gateway.ihe._soap import WireResponse
 from gateway.model.audit import AuditRecord
 from gateway.model.caller import Caller, Scope
 from gateway.model.clock import Chance, Clock
@@ -67,7 +69,7 @@ class HttpServices:
     """What the application needs; app.py fills it."""
 
     fhir: FhirServices
-    soap: Callable[[str, str, BinaryIO, Caller], ihe.WireResponse]
+    soap: Callable[[str, str, BinaryIO, Caller], WireResponse]
     """(path, Content-Type, body, caller) -> answer; ihe.dispatch with its services already given."""
     federate: Callable[[FederatedQuestion, Caller], Mapping[str, Any]]
     """-> {"communities": [...], "rows": [...]}"""
@@ -84,7 +86,9 @@ class HttpServices:
 
 def create_app(services: HttpServices) -> Flask:
     app = Flask("gateway", static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = services.max_body_bytes
+    # One byte more than we take: of a chunked body werkzeug gives the bytes up to its limit and says nothing, so a body
+    # of exactly the limit and one cut off there would look the same. `_Body` refuses the byte too many.
+    app.config["MAX_CONTENT_LENGTH"] = services.max_body_bytes + 1
     app.url_map.strict_slashes = False
     metrics = Metrics()
     _around_requests(app, services, metrics)
@@ -113,7 +117,7 @@ def is_loopback_name(host: str) -> bool:
 def route_of(path: str) -> str:
     """The template of a path: for logs and metrics, which may hold no id. Everything unknown is one route."""
     parts = [part for part in path.split("/") if part]
-    if path in ihe.PATHS or path in ("/livez", "/readyz", "/metrics", "/api/query"):
+    if path in PATHS or path in ("/livez", "/readyz", "/metrics", "/api/query"):
         return path
     if parts[:1] != ["fhir"]:
         return "(other)"
@@ -184,14 +188,14 @@ def _health(app: Flask, services: HttpServices, metrics: Metrics) -> None:
 def _fhir(app: Flask, services: HttpServices) -> None:
     def fhir(path: str = "") -> Response:
         caller = caller_of(services.mode)
-        answer = handle(_fhir_request(path), services.fhir, caller, services.scope(caller))
+        answer = handle(_fhir_request(path, services), services.fhir, caller, services.scope(caller))
         return _fhir_answer(answer)
 
     for rule in ("/fhir", "/fhir/<path:path>"):
         app.add_url_rule(rule, f"fhir {rule}", fhir, methods=ALL_METHODS, provide_automatic_options=False)
 
 
-def _fhir_request(path: str) -> FhirRequest:
+def _fhir_request(path: str, services: HttpServices) -> FhirRequest:
     malformed, query = "", []
     try:
         query = parse_form(request.query_string)
@@ -202,7 +206,7 @@ def _fhir_request(path: str) -> FhirRequest:
         path="/" + path,
         query=query,
         headers={name.lower(): value for name, value in request.headers},
-        body=request.get_data(cache=False),
+        body=_body(services).read(),
         base=request.host_url + "fhir",
         malformed=malformed,
     )
@@ -221,21 +225,38 @@ def _soap(app: Flask, services: HttpServices) -> None:
         if request.method in ("GET", "HEAD"):
             if "wsdl" not in {name.lower() for name in request.args}:
                 return _plain(405, "a SOAP endpoint: POST a SOAP 1.2 message, or ask for ?wsdl\n", Allow="POST")
-            return Response(ihe.wsdl(request.path, request.base_url), content_type="text/xml; charset=utf-8")
+            return Response(wsdl(request.path, request.base_url), content_type="text/xml; charset=utf-8")
         caller = caller_of(services.mode)
-        answer = services.soap(request.path, request.headers.get("Content-Type", ""), _body_stream(), caller)
+        answer = services.soap(request.path, request.headers.get("Content-Type", ""), _body(services), caller)
         response = Response(answer.body, status=answer.status)
         for name, value in answer.headers:
             response.headers[name] = value
         return response
 
-    for path in ihe.PATHS:
+    for path in PATHS:
         app.add_url_rule(path, f"soap {path}", soap, methods=["GET", "POST"])
 
 
-def _body_stream() -> BinaryIO:
-    """The request's body, cut off with RequestEntityTooLarge at the limit of the application."""
-    return cast(BinaryIO, request.stream)
+class _Body(io.RawIOBase):
+    """The request's body as a stream that raises LimitExceeded rather than end early."""
+
+    def __init__(self, limit: int) -> None:
+        self._left, self._limit = limit, limit
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = request.stream.read(len(buffer))
+        self._left -= len(data)
+        if self._left < 0:
+            raise LimitExceeded(f"the body is larger than {self._limit} bytes")
+        buffer[: len(data)] = data
+        return len(data)
+
+
+def _body(services: HttpServices) -> BinaryIO:
+    return cast(BinaryIO, io.BufferedReader(_Body(services.max_body_bytes), 64 * 1024))
 
 
 def _api(app: Flask, services: HttpServices) -> None:
@@ -243,7 +264,7 @@ def _api(app: Flask, services: HttpServices) -> None:
         caller = caller_of(services.mode)
         question, answer, status = None, {}, 200
         try:
-            question = read_question(request.headers.get("Content-Type", ""), request.get_data(cache=False))
+            question = read_question(request.headers.get("Content-Type", ""), _body(services).read())
             answer = dict(services.federate(question, caller))
         except GatewayError as error:
             status, answer = codes_for(error).http, {"error": codes_for(error).fhir, "text": str(error)}

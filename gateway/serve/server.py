@@ -64,7 +64,11 @@ class HttpServer:
 
 def serve(settings: Settings, app: Flask) -> None:
     """Runs in the main thread until SIGTERM or SIGINT."""
-    server = HttpServer(settings, app)
+    run_until_signal(HttpServer(settings, app))
+
+
+def run_until_signal(server: HttpServer) -> None:
+    """Answers in the main thread until SIGTERM or SIGINT."""
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         server.stop()

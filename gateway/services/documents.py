@@ -65,13 +65,6 @@ def patient_of(cx: str) -> PatientId:
         raise InvalidParameter(f"the patient id is {error}") from None
 
 
-def patient_cx(services: DocumentServices, entry: StoredEntry) -> str:
-    """The entry's patient as a CX of the affinity domain (ITI TF-3: 4.2.3.2.16)."""
-    if "^" in entry.patientId:
-        return entry.patientId
-    return str(PatientId(entry.patientId, services.affinity_domain))
-
-
 def same_community(one: str, other: str) -> bool:
     """LENIENT: a homeCommunityId without `urn:oid:` is read as one with it."""
     return one.removeprefix(_OID) == other.removeprefix(_OID)

@@ -9,6 +9,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Final, Literal, NamedTuple
 
 from gateway.codec import ebxml_read, fhir
@@ -17,7 +18,7 @@ from gateway.model.caller import Scope
 from gateway.model.clock import Clock
 from gateway.model.document import APPROVED, DocumentEntry, DocumentQuery, StoredEntry
 from gateway.model.identity import PatientId
-from gateway.services.documents import DocumentServices, Held, Wanted, patient_cx, retrieve
+from gateway.services.documents import DocumentServices, Held, Wanted, retrieve
 from gateway.translate.times import utc_range
 
 FHIR_JSON: Final = "application/fhir+json"
@@ -271,9 +272,7 @@ def _lab_row(observation: dict[str, Any], community: str, facility: str) -> Row:
 def _value(observation: dict[str, Any]) -> tuple[str, str]:
     """(value, unit) of value[x]; components joined by ` / `; absent stays empty."""
     if quantity := _dict(observation.get("valueQuantity")):
-        number = quantity.get("value")
-        digits = "" if number is None else format(number, "f") if not isinstance(number, int) else str(number)
-        return _text(quantity.get("comparator")) + digits, _text(quantity.get("unit"))
+        return _text(quantity.get("comparator")) + _digits(quantity.get("value")), _text(quantity.get("unit"))
     if concept := observation.get("valueCodeableConcept"):
         name, code = _concept(concept)
         return name or code, ""
@@ -291,15 +290,20 @@ def _rx_row(request: dict[str, Any], community: str, facility: str) -> Row:
         contained = {_text(item.get("id")): item for item in _dicts(request.get("contained"))}
         concept = contained.get(reference[1:], {}).get("code")
     name, code = _concept(concept)
-    value, unit = "", ""
-    for dosage in _dicts(request.get("dosageInstruction")):
-        dose = _dict(next(iter(_dicts(dosage.get("doseAndRate"))), {}).get("doseQuantity"))
-        if dose.get("value") is not None:
-            value, unit = str(dose["value"]), _text(dose.get("unit"))
-        value = " ".join(filter(None, (_text(dosage.get("text")), value))) if not unit else value
-        break
+    value, unit = _dose(next(iter(_dicts(request.get("dosageInstruction"))), {}))
     date = _text(request.get("authoredOn"))
     return Row("rx", date, name, code, value, unit, community, facility, str(request["id"]))
+
+
+def _dose(dosage: dict[str, Any]) -> tuple[str, str]:
+    """The single dose with its unit; where there is none, the words of the instruction (用法)."""
+    quantity = _dict(next(iter(_dicts(dosage.get("doseAndRate"))), {}).get("doseQuantity"))
+    digits = _digits(quantity.get("value"))
+    return (digits, _text(quantity.get("unit"))) if digits else (_text(dosage.get("text")), "")
+
+
+def _digits(number: object) -> str:
+    return fhir.number(number) if isinstance(number, Decimal) else str(number) if isinstance(number, int) else ""
 
 
 def _concept(concept: object) -> tuple[str, str]:
@@ -353,6 +357,4 @@ def _bundles(services: DocumentServices, rows: Sequence[StoredEntry], scope: Sco
 
 
 def _entry(services: DocumentServices, row: StoredEntry) -> DocumentEntry:
-    return ebxml_read.read_stored(
-        row.xml, home=services.home, patient_id=patient_cx(services, row), status=row.availabilityStatus
-    )
+    return ebxml_read.read_stored(row.xml, home=services.home, patient_id=row.patientId, status=row.availabilityStatus)

@@ -22,7 +22,11 @@ def source_name(version: Version) -> str:
 
 
 def keep_documents(
-    driver: Driver, messages: Sequence[KeptMessage], eid_of: Mapping[str, str], now: str, current: Mapping[str, Version | None]
+    driver: Driver,
+    messages: Sequence[KeptMessage],
+    eid_of: Mapping[str, str],
+    now: str,
+    current: Mapping[str, Version | None],
 ) -> None:
     """Registers the documents of new versions. An entry that is already there (equal bytes twice) stays as it is."""
     wanted = [kept.entry.entryUUID for message in messages for kept in message.documents]

@@ -49,7 +49,9 @@ class _State:
     given: list[Contribution] = field(default_factory=list)
 
     def shown(self) -> Claim | None:
-        return None if self.fresh or self.deleted or self.hash is None else Claim(self.rank, self.source_time, self.hash)
+        return (
+            None if self.fresh or self.deleted or self.hash is None else Claim(self.rank, self.source_time, self.hash)
+        )
 
 
 @dataclass(slots=True)
@@ -147,7 +149,13 @@ def _known_hashes(driver: Driver, numbers: list[int]) -> dict[int, set[bytes]]:
 
 
 def _settle(
-    driver: Driver, derive: Derivations, now: str, state: _State, known: set[bytes], eid_of: Mapping[str, str], rows: _Rows
+    driver: Driver,
+    derive: Derivations,
+    now: str,
+    state: _State,
+    known: set[bytes],
+    eid_of: Mapping[str, str],
+    rows: _Rows,
 ) -> None:
     """Decides what one resource shows now and notes the rows for it."""
     shown, winner, versions_before = state.shown(), _winner(driver, state), state.versions
@@ -156,9 +164,7 @@ def _settle(
         is_shown = (winner is not None and hash_ == winner.hash) or (shown is not None and hash_ == shown.hash)
         if not is_shown and hash_ not in known:
             state.versions += 1
-            rows.versions.append(
-                (state.n, state.versions, now, one.source_time, 0, hash_, one.kept.rendered.body)
-            )
+            rows.versions.append((state.n, state.versions, now, one.source_time, 0, hash_, one.kept.rendered.body))
             known.add(hash_)
     if shown is not None and winner is not None and winner.hash == shown.hash:
         if winner != shown or state.versions != versions_before:
@@ -249,7 +255,8 @@ def _rendered(
     if winner.hash in bodies:
         return bodies[winner.hash].kept.rendered
     row = driver.row(
-        "SELECT body FROM resource_version WHERE n = ? AND hash = ? AND body IS NOT NULL LIMIT 1", (state.n, winner.hash)
+        "SELECT body FROM resource_version WHERE n = ? AND hash = ? AND body IS NOT NULL LIMIT 1",
+        (state.n, winner.hash),
     )
     return derive.reindex(row[0], winner.rank, state.patient)
 

@@ -40,9 +40,7 @@ class Storage:
         self.engine.dispose()
 
 
-def open_storage(
-    url: str, blob_directory: Path, *, affinity_domain: str, derive: Derivations, clock: Clock
-) -> Storage:
+def open_storage(url: str, blob_directory: Path, *, affinity_domain: str, derive: Derivations, clock: Clock) -> Storage:
     """Brings the database up to date and opens it. Raises ConfigurationError when it cannot be used."""
     engine = open_engine(url)
     try:
@@ -56,7 +54,7 @@ def open_storage(
     return Storage(
         engine=engine,
         writer=writer,
-        resources=ResourceTable(engine, affinity_domain),
+        resources=ResourceTable(engine),
         documents=DocumentTable(engine, affinity_domain),
         blobs=blobs,
         identities=IdentityTable(engine, affinity_domain),

@@ -18,8 +18,8 @@ PAGE = 500
 class ResourceTable:
     """ports.Resources over one database. Search itself is storage/search.py."""
 
-    def __init__(self, engine: Engine, affinity_domain: str = "") -> None:
-        self._engine, self._affinity_domain = engine, affinity_domain
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
 
     def read(self, type_: str, id_: str, scope: Scope) -> StoredResource | None:
         with self._engine.connect() as connection:
@@ -63,7 +63,7 @@ class ResourceTable:
 
     def search(self, plan: SearchPlan, scope: Scope) -> SearchPage:
         with self._engine.connect() as connection:
-            return search.run(connection, plan, scope, affinity_domain=self._affinity_domain)
+            return search.run(connection, plan, scope)
 
     def export(self, scope: Scope) -> Iterator[StoredResource]:
         """By type, then id. What changes while it runs may or may not be in it; nothing comes twice."""

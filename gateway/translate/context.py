@@ -63,7 +63,7 @@ class Context:
     facilities: Facilities
     data_type: str
     """SS-MIX2 data type, e.g. OML-11; decides the structure before MSH-9 does."""
-    key: tuple[str, ...]
+    key: tuple[str, str, str, str] = ("", "", "", "")
     """Business key of the message: patient, care date, data type, order number."""
     patient: str = ""
     """Logical id of the Patient."""

@@ -47,7 +47,12 @@ def start_patient(pid: Segment, context: Context, local: str) -> Fragment:
 def local_number(pid: Segment) -> str:
     """The facility's own patient number: PID-3.1 of the first repetition without an assigning authority, else of the
     first repetition (SS-MIX2 writes `id^^^^PI` or the bare id)."""
-    repetitions = [r.split("^") for r in pid[3].split("~")]
+    return _local_number(pid[3])
+
+
+@lru_cache(maxsize=4096)
+def _local_number(raw: str) -> str:
+    repetitions = [r.split("^") for r in raw.split("~")]
     bare = [r for r in repetitions if len(r) < 4 or not r[3]]
     chosen = (bare or repetitions)[0][0]
     return "" if chosen == NULL else clean(chosen)

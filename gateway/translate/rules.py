@@ -79,6 +79,8 @@ class SegmentRules:
     def __init__(self, source: str, segment: str, *resources: str) -> None:
         self.segment = segment
         self._steps: dict[int, list[Step]] = {}
+        self._quick: dict[int, tuple[Step, ...]] = {}
+        """The same without what only `--explain` wants to know."""
         self.rows: list[dict[str, Any]] = []
         """The compiled rows as data, for `--explain` and the documentation."""
         self.unmapped_reasons: dict[int, str] = {}
@@ -92,6 +94,11 @@ class SegmentRules:
         for number, reader in taken.items():
             if reader.components is not None or not reader.repeats:
                 self._steps[number].append(_leftover(number, reader.components, reader.repeats))
+        self._steps[0] = []  # the segment's own name
+        self._quick = {
+            number: () if number in self.unmapped_reasons and number not in taken else tuple(steps)
+            for number, steps in self._steps.items()
+        }
 
     def _load(
         self, source: str, resource: str, taken: dict[int, Converter], companions: dict[int, list[int]]
@@ -131,9 +138,9 @@ class SegmentRules:
 
     def apply(self, segment: Segment, targets: Mapping[str, Any], context: Context) -> None:
         """Runs the rows over one segment. `targets` maps a resource name of the rows to the dict to fill."""
-        steps = self._steps
+        steps = self._quick if context.lineage is None else self._steps
         for number, raw in enumerate(segment.fields):
-            if raw and number:
+            if raw and raw != NULL:
                 found = steps.get(number)
                 if found is None:
                     _residue(raw, number, segment, context)
@@ -200,9 +207,7 @@ def _row(name: str, resource: str, row: dict[str, Any], number: int, reader: Con
     rule, used, cite = f"{name}#{row['to']}", row.get("table", ""), row["cite"]
 
     def step(raw: str, segment: Segment, targets: Mapping[str, Any], context: Context) -> None:
-        if raw == NULL:
-            return
-        if "~" in raw and not repeats:
+        if not repeats and "~" in raw:
             raw = raw.split("~", 1)[0]
         value = call(raw, segment.fields, segment, context)
         if value is None:
@@ -226,19 +231,29 @@ def _setter(path: str) -> Callable[[dict[str, Any], Any], None]:
     if path == ".":
         return merge
     *parents, leaf = path.split(".")
-    append = leaf.endswith("[]")
-    leaf = leaf.removesuffix("[]")
+    if leaf.endswith("[]"):
+        return _appender(tuple(parents), leaf.removesuffix("[]"))
+    if not parents:
+        return lambda out, value: out.__setitem__(leaf, value)
 
     def put(out: dict[str, Any], value: Any) -> None:
         for key in parents:
             out = out.setdefault(key, {})
-        if not append:
-            out[leaf] = value
-        elif isinstance(value, list):
-            if value:
-                out.setdefault(leaf, []).extend(value)
-        else:
-            out.setdefault(leaf, []).append(value)
+        out[leaf] = value
+
+    return put
+
+
+def _appender(parents: tuple[str, ...], leaf: str) -> Callable[[dict[str, Any], Any], None]:
+    def put(out: dict[str, Any], value: Any) -> None:
+        for key in parents:
+            out = out.setdefault(key, {})
+        if not isinstance(value, list):
+            value = [value]
+        if leaf in out:
+            out[leaf] += value
+        elif value:
+            out[leaf] = list(value)
 
     return put
 
@@ -257,8 +272,7 @@ def merge(out: dict[str, Any], fragment: Mapping[str, Any]) -> None:
 
 def _unmapped(number: int, reason: str) -> Step:
     def step(raw: str, segment: Segment, targets: Mapping[str, Any], context: Context) -> None:
-        if raw != NULL:
-            context.unmapped.append(Unmapped(place(segment, number), reason))
+        context.unmapped.append(Unmapped(place(segment, number), reason))
 
     return step
 

@@ -7,7 +7,7 @@ SS-MIX2 file name decides the structure before MSH-9 does; a message without suc
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import PurePath
 from typing import Any
 
@@ -122,9 +122,9 @@ def read_file(
     data: bytes, path: str, facilities: Facilities, *, facility: str = "", explain: bool = False
 ) -> list[Converted]:
     """Every message of one file, translated. Never raises on bad input: the reason stands in `Converted.error`."""
-    location = PurePath(path)
-    empty = Converted("ss-mix2", location.name, 0, hashlib.sha256(data).hexdigest())
-    name, issues = _storage_name(location)
+    parts = path.replace("\\", "/").rsplit("/", 6)
+    empty = Converted("ss-mix2", parts[-1], 0, hashlib.sha256(data).hexdigest())
+    name, issues = _storage_name(parts)
     try:
         messages = charset.split_messages(data)
         if not messages:
@@ -134,18 +134,28 @@ def read_file(
     made = []
     for offset, part in messages:
         digest = empty.sha256 if len(messages) == 1 else hashlib.sha256(part).hexdigest()
-        head = replace(empty, name=name if len(messages) == 1 else None, message_offset=offset, sha256=digest)
-        made.append(_read_message(part, head, ssmix2.root_of(location), issues, facilities, facility, explain))
+        head = Converted("ss-mix2", empty.file, offset, digest, name if len(messages) == 1 else None)
+        made.append(_read_message(part, head, _root(path, parts), issues, facilities, facility, explain))
     return made
 
 
-def _storage_name(location: PurePath) -> tuple[FileName | None, tuple[Issue, ...]]:
+def _storage_name(parts: list[str]) -> tuple[FileName | None, tuple[Issue, ...]]:
     try:
-        name = ssmix2.parse_name(location.name)
+        name = ssmix2.parse_name(parts[-1])
     except BadInput:
         return None, ()
-    folders = location.parts[-6:-1]
+    folders = parts[-6:-1]
     return name, ssmix2.check_path(folders, name) if len(folders) == 5 else ()
+
+
+@lru_cache(maxsize=256)
+def _root_of(folder: str) -> str:
+    return ssmix2.root_of(PurePath(folder, "-"))
+
+
+def _root(path: str, parts: list[str]) -> str:
+    """Name of the storage's root folder; every file of a folder has the same."""
+    return _root_of(path[: len(path) - len(parts[-1])]) if len(parts) > 1 else ""
 
 
 def _unreadable(error: BadInput, base: int) -> Issue:
@@ -167,37 +177,43 @@ def _read_message(
         message = er7.parse(decoded)
     except BadInput as error:
         return replace(head, error=_unreadable(error, head.message_offset))
-    head = replace(head, charset=message.charset, line_ends=message.line_ends)
     msh = message.segments[0]
     chosen, found = facilities.resolve(facility, msh[4], root)
     data_type = head.name.data_type if head.name else _data_type(message)
-    context = Context(chosen, facilities, data_type, ())
+    context = Context(chosen, facilities, data_type)
     context.issues += [*message.issues, *issues, *found]
     if explain:
         context.lineage = []
     pid, missing = find_patient(message)
     sent_at = times.fhir_datetime(component(msh[7], 1), context.zone) or ""
-    head = replace(
-        head,
-        facility=chosen.oid,
-        data_type=data_type,
-        message_time=sent_at,
-        version_time=head.name.timestamp if head.name else _digits(msh[7]),
-    )
+    known: dict[str, Any] = {
+        "charset": message.charset,
+        "line_ends": message.line_ends,
+        "facility": chosen.oid,
+        "data_type": data_type,
+        "message_time": sent_at,
+        "version_time": head.name.timestamp if head.name else _digits(msh[7]),
+    }
     if pid is None:
-        assert missing is not None
-        return replace(head, error=missing, translated=_result(context))
+        return replace(head, **known, error=missing, translated=_result(context))
     number = local_number(pid)
-    head = replace(head, key=_key(message, head.name, number, data_type), patient_id=PatientId(number, chosen.oid))
-    context.key = head.key
+    context.key = _key(message, head.name, number, data_type)
     context.message_time = sent_at
     if head.name and head.name.patient_id != number:
         text = "PID-3 is not the patient number of the file name"
         context.issue("error", "patient-mismatch", "PID[1]-3", text)
-    return replace(head, translated=_translate(message, pid, number, head, context))
+    return replace(
+        head,
+        **known,
+        key=context.key,
+        patient_id=PatientId(number, chosen.oid),
+        translated=_translate(message, pid, number, known["version_time"], head, context),
+    )
 
 
-def _translate(message: Message, pid: Segment, number: str, head: Converted, context: Context) -> Translated:
+def _translate(
+    message: Message, pid: Segment, number: str, version_time: str, head: Converted, context: Context
+) -> Translated:
     insured: list[str] = []
     events = []
     rules, structure = STRUCTURES.get(context.data_type, (OTHER, None))
@@ -207,8 +223,8 @@ def _translate(message: Message, pid: Segment, number: str, head: Converted, con
     elif context.data_type == "ADT-12":
         adt.visit(message, context)
     elif context.data_type in STAYS:
-        source = "|".join((context.facility.oid, *head.key, head.sha256))
-        events.append(adt.stay_event(message, context, head.version_time, source))
+        source = "|".join((context.facility.oid, *context.key, head.sha256))
+        events.append(adt.stay_event(message, context, version_time, source))
     elif structure is not None:
         structure(message, context)
     else:

@@ -91,11 +91,9 @@ class Reader:
             try:
                 messages.append(self._message(one, parts.get(one.message_offset, content.data)))
             except Rejected as error:
-                rejects.append(Reject(one.order_no, one.message_offset, error.severity, error.code, error.reason))
+                rejects.append(Reject(_order_no(one), one.message_offset, error.severity, error.code, error.reason))
         digest = hashlib.sha256(content.data).hexdigest()
-        return FileOutcome(
-            path, content.size, content.mtime_ns, digest, tuple(messages), tuple(rejects), dict(issues)
-        )
+        return FileOutcome(path, content.size, content.mtime_ns, digest, tuple(messages), tuple(rejects), dict(issues))
 
     def _message(self, one: Converted, original: bytes) -> KeptMessage:
         if (reason := one.rejected) is not None:
@@ -177,8 +175,15 @@ def _rejected(found: Found, reject: Reject) -> FileOutcome:
 def _unread(one: Converted, issue: Issue) -> Reject:
     """`where` of a message that cannot be read is `byte N`, counted in the file."""
     place = issue.where.removeprefix("byte ")
-    return Reject(one.order_no, int(place) if place.isdigit() else one.message_offset, issue.severity, issue.code, issue.text)
+    return Reject(
+        _order_no(one), int(place) if place.isdigit() else one.message_offset, issue.severity, issue.code, issue.text
+    )
 
 
 def _text(path: bytes) -> str:
     return path.decode("utf-8", "surrogateescape")
+
+
+def _order_no(one: Converted) -> str:
+    """Of the message; of the file name when the message did not give one."""
+    return one.order_no or (one.name.order_no if one.name else "")

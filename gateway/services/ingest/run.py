@@ -106,7 +106,7 @@ class Ingestor:
             self._count(self.keeping.keep(batch, self._record), batch, summary)
         except (Unavailable, ConfigurationError):
             raise
-        except Exception as error:  # noqa: BLE001 - an error of ours about one file must not stop the others
+        except Exception as error:
             if len(batch) > 1:
                 for outcome in batch:
                     self._store([outcome], summary)

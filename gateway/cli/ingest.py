@@ -1,0 +1,84 @@
+"""`musubi ingest`: SS-MIX2 storages into the node's database, with progress, resume and a list of what is bad."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gateway.cli._frame import DONE, FINDINGS, ConfigOption, JsonOption, app, print_json, settings_of
+
+if TYPE_CHECKING:
+    from gateway.services.ingest.summary import Summary
+
+
+@app.command()
+def ingest(
+    paths: Annotated[list[str], typer.Argument(help="Storage roots, folders or files.", metavar="PATH...")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and check everything, store nothing.")] = False,
+    workers: Annotated[int, typer.Option(help="Worker processes; 0: one a core.", min=0, max=256)] = 0,
+    rejects: Annotated[Path | None, typer.Option(help="Where rejects.jsonl goes.")] = None,
+    facility: Annotated[str, typer.Option(help="OID of the facility; wins over MSH-4 and folder.")] = "",
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Read SS-MIX2 storages and keep what they hold. Run it again at any time: it goes on where it was."""
+    from gateway import app as parts
+
+    settings = settings_of(config)
+    rejects_file = rejects or settings.directory / "rejects.jsonl"
+    with parts.storage(settings) as store:
+        run = parts.ingestor(settings, store, facility)
+        progress = _Progress(quiet=as_json or not sys.stderr.isatty())
+        with progress:
+            summary = run.run(
+                paths,
+                rejects_file=rejects_file,
+                workers=workers or settings.ingest.workers,
+                dry_run=dry_run,
+                progress=progress.show,
+            )
+    if as_json:
+        print_json(summary.as_dict())
+    else:
+        _print(summary, dry_run)
+    return FINDINGS if summary.reject_codes else DONE
+
+
+class _Progress:
+    """A bar without an end: the tree is walked while it is read, so nobody knows how long it is."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._bar = None
+        if not quiet:
+            from rich.console import Console
+            from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+            columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+            self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
+            self._task = self._bar.add_task("reading", total=None)
+
+    def __enter__(self) -> None:
+        if self._bar:
+            self._bar.start()
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def show(self, summary: "Summary") -> None:
+        if self._bar:
+            states = summary.states
+            words = f"{summary.seen:,} files: {states['ingested']:,} ingested, {states['unchanged']:,} unchanged"
+            self._bar.update(self._task, description=f"{words}, {states['rejected']:,} rejected")
+
+
+def _print(summary: "Summary", dry_run: bool) -> None:
+    states = ", ".join(f"{count:,} {state}" for state, count in summary.states.items() if count)
+    typer.echo(f"{summary.seen:,} files{' (dry run)' if dry_run else ''}: {states or 'nothing to do'}")
+    for title, counts in (("resources", summary.resources), ("issues", summary.issues)):
+        if counts:
+            typer.echo(f"{title}: " + ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items())))
+    if summary.reject_codes:
+        words = ", ".join(f"{code} {count:,}" for code, count in sorted(summary.reject_codes.items()))
+        typer.echo(f"rejected: {words}" + (f" (see {summary.rejects_file})" if summary.rejects_file else ""))
