@@ -8,16 +8,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import requests
 from requests.adapters import HTTPAdapter
 
 from gateway import ihe
 from gateway.codec import ssmix2
-from gateway.errors import ConfigurationError
+from gateway.errors import InvalidParameter
 from gateway.fhir.server import FhirServices
-from gateway.ihe.initiating import Call, Peer, ask_of
+from gateway.ihe._client import Call, Peer, Poster
+from gateway.ihe._soap import WireResponse
+from gateway.ihe.initiating import ask_of
+from gateway.model.audit import AuditRecord
 from gateway.model.caller import UNRESTRICTED, Caller, Scope
 from gateway.model.clock import Chance, Clock
 from gateway.model.identity import PatientId
@@ -130,7 +133,7 @@ class Node:
             audit=self.parts.audit,
             rules=SearchRules(
                 base=f"http://{http.host}:{http.port}/fhir",
-                aliases=system_aliases(),
+                aliases=system_aliases(tuple(one.authority() for one in self.settings.authorities)),
                 affinity_domain=community.affinity_domain,
             ),
             cursor_key=self.chance.token(32),
@@ -142,7 +145,7 @@ class Node:
     def http(self, ready: Mapping[str, Any]) -> HttpServices:
         documents = self.documents()
 
-        def soap(path: str, content_type: str, body: BinaryIO, caller: Caller) -> ihe.WireResponse:
+        def soap(path: str, content_type: str, body: BinaryIO, caller: Caller) -> WireResponse:
             return ihe.dispatch(path, content_type, body, documents, caller)
 
         return HttpServices(
@@ -169,13 +172,27 @@ class Node:
             adapter = HTTPAdapter(pool_maxsize=max(10, len(self.settings.peers)))
             session.mount("http://", adapter)
             session.mount("https://", adapter)
-            call = Call(session, self.clock, self.chance)
+            call = Call(cast(Poster, session), self.clock, self.chance)
             communities += [
                 Community(peer.id, peer.name, _ask_peer(peer, call, abroad)) for peer in self.settings.peers if peer.xca
             ]
             chosen = _chosen(communities, question.communities)
             deadline_s = min(question.deadline_s or self.settings.federation.deadline_s, 300.0)
             answer = ask_all(Question(question.patient, types), chosen, deadline_s, self.clock)
+        silent = any(outcome.outcome not in ("ok", "nothing") for outcome in answer.communities)
+        self.parts.audit.record(
+            AuditRecord(
+                event="110112",
+                transaction="federated-query",
+                action="E",
+                outcome=4 if silent else 0,
+                actor=caller.user or caller.node,
+                address=caller.address,
+                patient=str(question.patient),
+                object="federated-query",
+                detail=" ".join(f"{outcome.community}={outcome.outcome}" for outcome in answer.communities),
+            )
+        )
         return answer.as_json()
 
     def _shared_id(self, patient: PatientId, scope: Scope) -> PatientId:
@@ -206,7 +223,7 @@ def _chosen(communities: list[Community], wanted: tuple[str, ...] | None) -> lis
     chosen = [community for community in communities if community.id in wanted or community.name in wanted]
     missing = [word for word in wanted if not any(word in (c.id, c.name) for c in communities)]
     if missing:
-        raise ConfigurationError(f"no such community: {', '.join(missing)}")
+        raise InvalidParameter(f"no such community: {', '.join(missing)}")
     return chosen
 
 

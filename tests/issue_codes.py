@@ -94,6 +94,8 @@ class _Module:
                 yield from self._call(node, place)
             elif isinstance(node, ast.Tuple):
                 yield from _triple(node, place)
+            elif isinstance(node, ast.Dict):
+                yield from self._written(node, place)
             elif isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Subscript):
                 yield from self._counted(node.target, place)
 
@@ -112,6 +114,12 @@ class _Module:
                 severity = REJECTED_SEVERITY
             level = severity if isinstance(severity, str) else call.args[severity]
             yield from self._pairs(level, call.args[code], place)
+
+    def _written(self, node: ast.Dict, place: str) -> Iterator[Use]:
+        """An issue written as a JSON object; `where` tells it from an OperationOutcome's, which has FHIR's codes."""
+        values = {_text(key): value for key, value in zip(node.keys, node.values, strict=True)}
+        if {"severity", "code", "where"} <= values.keys():
+            yield from self._pairs(values["severity"], values["code"], place)
 
     def _counted(self, target: ast.Subscript, place: str) -> Iterator[Use]:
         if _name(target.value) == "issues":
@@ -162,6 +170,10 @@ def _parameters(scope: ast.AST) -> set[str]:
 
 def _names(target: ast.expr) -> set[str]:
     return {node.id for node in ast.walk(target) if isinstance(node, ast.Name)}
+
+
+def _text(node: ast.expr | None) -> str:
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
 
 
 def _name(node: ast.expr) -> str:

@@ -76,6 +76,8 @@ def test_the_page_is_in_step_with_the_table() -> None:
         ('def f(code):\n  return Issue("warning", code, "x", "y")', []),
         ("raise Rejected(reason.code, reason.text, reason.severity)", []),
         ("yield_ = Reject(*row)", []),
+        ('line = {"severity": "error", "code": "a-b", "where": "", "text": ""}', [("a-b", "error")]),
+        ('issue = {"severity": "error", "code": "invalid", "diagnostics": where}', []),
         ('EVENT = ("110112", "E", "a b")', []),
     ],
 )  # fmt: skip

@@ -1,13 +1,32 @@
 """`musubi convert`: messages in, FHIR Bundles out; nothing is stored."""
 
+import hashlib
+import json
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal
+from uuid import NAMESPACE_URL, uuid5
 
 import typer
 
-from gateway.cli._frame import DONE, FINDINGS, ConfigOption, JsonOption, app, need, settings_of
+from gateway.cli._frame import (
+    DONE,
+    FINDINGS,
+    ConfigOption,
+    JsonOption,
+    app,
+    name_of,
+    need,
+    need_oid,
+    settings_of,
+    shown,
+)
+
+if TYPE_CHECKING:
+    from gateway.translate.context import Facilities
+    from gateway.translate.sources import Converted
 
 
 @app.command()
@@ -27,21 +46,23 @@ def convert(
     """
     from gateway import app as parts
     from gateway.codec.fhir import render, render_pretty
-    from gateway.translate.sources import read_file
 
     if bundle not in ("transaction", "collection"):
         raise typer.BadParameter("transaction or collection", param_hint="--bundle")
     if source != "ss-mix2":
         raise typer.BadParameter("this version reads ss-mix2", param_hint="--source")
+    need_oid(facility, "--facility")
     need(files)
     settings = settings_of(config)
-    facilities = parts.facilities(settings)
+    known = parts.facilities(settings)
     kind: Literal["transaction", "collection"] = "collection" if bundle == "collection" else "transaction"
-    worst = DONE
+    worst, count = DONE, 0
     for file in _inputs(files):
-        data = _read(file, settings.ingest.max_file_bytes)
-        for one in read_file(data, str(file.absolute()), facilities, facility=facility, explain=explain):
+        for one in _converted(file, settings.ingest.max_file_bytes, known, facility, explain):
+            count += 1
             document = one.to_bundle(kind)
+            if not one.sha256:
+                _take_back_hash(document)
             if explain:
                 document = _explained(one, document, file)
             else:
@@ -50,21 +71,67 @@ def convert(
             if _is_bad(one):
                 worst = FINDINGS
     sys.stdout.flush()
+    if not count:
+        typer.echo("musubi: no files to convert", err=True)
     return worst
 
 
 def _inputs(files: list[Path]) -> Iterator[Path]:
+    """Files of folders in order of name, without what ingest passes over by its name; links are not followed."""
+    from gateway.codec.ssmix2 import ignored
+    from gateway.services.ingest.files import walk
+
     for file in files:
         if file.is_dir():
-            yield from sorted(path for path in file.rglob("*") if path.is_file())
+            root = os.path.abspath(file)
+            for found in walk([root], lambda name: bool(ignored(name))):
+                if found is not None:
+                    yield file / os.path.relpath(os.fsdecode(found.path), root)
         else:
             yield file
 
 
-def _read(file: Path, limit: int) -> bytes:
-    """The bytes of one input, cut one byte over the limit so that the reader refuses it by its size."""
-    with file.open("rb") as stream:
-        return stream.read(limit + 1)
+def _converted(file: Path, limit: int, known: "Facilities", facility: str, explain: bool) -> "list[Converted]":
+    """The messages of one input. What cannot be read is one Converted with the reason, so that it has its document."""
+    from gateway.model.outcome import Issue
+    from gateway.translate.sources import Converted, read_file
+
+    # Bytes that are no UTF-8 have no place in FHIR; the marks for them are not part of any SS-MIX2 name.
+    path = os.fsencode(file.absolute()).decode("utf-8", "replace")
+    name = path.rsplit("/", 1)[-1]
+    try:
+        with file.open("rb") as stream:
+            data = stream.read(limit + 1)
+            if len(data) > limit:
+                text = f"more than {limit} bytes ([ingest] max_file_bytes)"
+                return [
+                    Converted(
+                        "ss-mix2",
+                        name,
+                        0,
+                        _digest(data, stream),
+                        error=Issue("fatal", "too-large", f"byte {limit}", text),
+                    )
+                ]
+    except OSError as error:
+        issue = Issue("fatal", "unreadable", "byte 0", error.strerror or type(error).__name__)
+        return [Converted("ss-mix2", name, 0, "", error=issue)]
+    return read_file(data, path, known, facility=facility, explain=explain)
+
+
+def _take_back_hash(document: dict[str, Any]) -> None:
+    """Of a file that could not be opened nobody knows the SHA-256; its one entry is named after the file."""
+    del document["identifier"]
+    for entry in document["entry"]:
+        entry["fullUrl"] = uuid5(NAMESPACE_URL, document["meta"]["source"]).urn
+
+
+def _digest(head: bytes, rest: BinaryIO) -> str:
+    """SHA-256 of the whole input, of which only the head is in memory."""
+    digest = hashlib.sha256(head)
+    while piece := rest.read(1 << 20):
+        digest.update(piece)
+    return digest.hexdigest()
 
 
 def _is_bad(one: Any) -> bool:
@@ -81,7 +148,7 @@ def _explained(one: Any, document: dict[str, Any], file: Path) -> dict[str, Any]
     translated = one.translated
     return {
         "input": {
-            "file": str(file),
+            "file": name_of(file),
             "sha256": one.sha256,
             "source": one.source,
             "charset": one.charset,
@@ -96,18 +163,16 @@ def _explained(one: Any, document: dict[str, Any], file: Path) -> dict[str, Any]
 
 
 def _show_issues(file: Path, one: Any, as_json: bool) -> None:
-    import json
-
     for issue in _issues(one):
         if as_json:
-            line = json.dumps({"file": str(file), **issue}, ensure_ascii=False)
+            line = json.dumps({"file": name_of(file), **issue}, ensure_ascii=False)
         else:
-            line = f"{file}: {issue['severity']} {issue['code']} at {issue['where']}: {issue['text']}"
+            line = f"{shown(file)}: {issue['severity']} {issue['code']} at {issue['where']}: {issue['text']}"
         typer.echo(line, err=True)
     if one.translated.residue:
-        residue = {"severity": "information", "code": "residue", "where": "", "text": ""}
-        residue["text"] = f"{len(one.translated.residue)} valued fields were not mapped (--explain lists them)"
-        typer.echo(
-            json.dumps({"file": str(file), **residue}) if as_json else f"{file}: information residue: {residue['text']}",
-            err=True,
-        )
+        text = f"{len(one.translated.residue)} valued fields were not mapped (--explain lists them)"
+        line = f"{shown(file)}: information residue: {text}"
+        if as_json:
+            residue = {"severity": "information", "code": "residue", "where": "", "text": text}
+            line = json.dumps({"file": name_of(file), **residue}, ensure_ascii=False)
+        typer.echo(line, err=True)

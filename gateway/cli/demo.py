@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -184,7 +184,5 @@ def _keep_serving(port: int, say: Any) -> None:
     for number, site in enumerate(SITES):
         say(f"{site.name}: http://127.0.0.1:{port + number}/fhir")
     say("Ctrl-C stops the demo")
-    try:
+    with suppress(KeyboardInterrupt):
         signal.sigwait({signal.SIGINT, signal.SIGTERM})
-    except KeyboardInterrupt:
-        pass

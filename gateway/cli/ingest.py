@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gateway.cli._frame import DONE, FINDINGS, ConfigOption, JsonOption, app, print_json, settings_of
+from gateway.cli._frame import DONE, FINDINGS, ConfigOption, JsonOption, app, need, need_oid, print_json, settings_of
 
 if TYPE_CHECKING:
     from gateway.services.ingest.summary import Summary
@@ -25,6 +25,8 @@ def ingest(
     """Read SS-MIX2 storages and keep what they hold. Run it again at any time: it goes on where it was."""
     from gateway import app as parts
 
+    need_oid(facility, "--facility")
+    need([Path(path) for path in paths])
     settings = settings_of(config)
     rejects_file = rejects or settings.directory / "rejects.jsonl"
     with parts.storage(settings) as store:

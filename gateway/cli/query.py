@@ -1,6 +1,5 @@
 """`musubi query`: one question to all communities, asked through the running node."""
 
-
 import sys
 from typing import Annotated, Any
 

@@ -73,8 +73,5 @@ def _check(validator: Any, resource: Any, url: str) -> list[Any]:
 
     if isinstance(resource, Exception):
         return [Finding("fatal", "structure", "", str(resource), "FHIR JSON")]
-    if resource.get("resourceType") == "Bundle":
-        found = validator.bundle(resource)
-    else:
-        found = validator.check(resource)
+    found = validator.bundle(resource) if resource.get("resourceType") == "Bundle" else validator.check(resource)
     return [*found, *(validator.profile(resource, url) if url else [])]

@@ -95,12 +95,14 @@ def render_extrinsic(entry: DocumentEntry) -> bytes:
 
 def splice(xml: bytes, *, home: str, patient_id: str, status: str) -> bytes:
     """Fills the three marks. `home` is homeCommunityId (`urn:oid:...`) or empty, `patient_id` a CX."""
-    attribute = f' home="{escape(home)}"'.encode() if home else b""
-    return (
-        xml.replace(_HOME, attribute, 1)
-        .replace(_PATIENT, escape(patient_id).encode(), 1)
-        .replace(_STATUS, escape(status).encode(), 1)
-    )
+    attribute = b' home="%s"' % _bytes(home) if home else b""
+    return xml.replace(_HOME, attribute, 1).replace(_PATIENT, _bytes(patient_id), 1).replace(_STATUS, _bytes(status), 1)
+
+
+@lru_cache(maxsize=1024)
+def _bytes(text: str) -> bytes:
+    """Escaped; one answer splices the same three texts into each of its entries."""
+    return escape(text).encode()
 
 
 def render_association(association: Association, *, home: str = "") -> bytes:

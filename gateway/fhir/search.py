@@ -33,7 +33,7 @@ def parameters(request: FhirRequest) -> list[tuple[str, str]]:
 def parse_form(body: bytes) -> list[tuple[str, str]]:
     """`a=1&b=2`, percent-encoded UTF-8; a blank value stays. BadInput when it is not that.
 
-    LENIENT: UTF-8 that was not percent-encoded, as curl sends what is typed.
+    LENIENT: UTF-8 that was not percent-encoded, as `curl -d` posts what is typed.
     """
     try:
         return parse_qsl(

@@ -85,6 +85,7 @@ class Call:
                 headers={"Content-Type": content_type, "Accept-Encoding": "identity"},
                 stream=True,
                 allow_redirects=False,
+                auth=_no_credentials,
                 timeout=(deadline_s, deadline_s),
             ) as response:
                 return self._read(response, message_id, until)
@@ -135,6 +136,11 @@ class Call:
             if not chunk:
                 return
             yield chunk
+
+
+def _no_credentials(prepared: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Given so that requests does not look for a password of the operator's in ~/.netrc and send it to a peer."""
+    return prepared
 
 
 def _bounded(chunks: Iterator[bytes], limit: int) -> bytes:

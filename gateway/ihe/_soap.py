@@ -15,7 +15,7 @@ from lxml import etree
 from gateway.codec import mtom, soap, xml
 from gateway.codec.ebxml import RegistryError
 from gateway.codec.mtom import OutPart
-from gateway.errors import BadInput, GatewayError, codes_for
+from gateway.errors import BadInput, GatewayError, Unavailable, codes_for
 from gateway.model.audit import AuditRecord
 from gateway.model.caller import Caller, Scope
 from gateway.services.documents import DocumentServices
@@ -238,13 +238,12 @@ def _log_failure(error: BaseException, reference: str, transaction: Transaction 
 
 def registry_error(error: GatewayError) -> RegistryError:
     """The error as a Document Registry names it (ITI TF-3: 4.2.4)."""
-    return RegistryError(codes_for(error).xds, str(error) or type(error).__name__)
+    # Here it is a part of this node that is missing, not a community behind it.
+    code = "XDSRegistryBusy" if isinstance(error, Unavailable) else codes_for(error).xds
+    return RegistryError(code, str(error) or type(error).__name__)
 
 
 def repository_error(error: GatewayError) -> RegistryError:
     """The same as a Document Repository names it."""
-    code = codes_for(error).xds
-    return RegistryError(
-        code.replace("XDSRegistry", "XDSRepository") if code.startswith("XDSRegistry") else code,
-        str(error) or type(error).__name__,
-    )
+    named = registry_error(error)
+    return named._replace(code=named.code.replace("XDSRegistry", "XDSRepository"))

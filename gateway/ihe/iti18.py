@@ -143,7 +143,11 @@ _Found = tuple[tuple[StoredEntry, ...] | None, str]
 
 
 def find_documents(query: AdhocQuery, parameters: Parameters, services: DocumentServices, scope: Scope) -> _Found:
-    """FindDocuments (ITI TF-2: 3.18.4.1.2.3.7.1)."""
+    """FindDocuments (ITI TF-2: 3.18.4.1.2.3.7.1).
+
+    LENIENT: the patient may be named by any id the exact cross-reference knows, not only by that of the affinity
+    domain: who has a hospital's number at hand can ask with it.
+    """
     patient = patient_of(parameters.one(f"{_PREFIX}PatientId", required=True))
     wanted = document_query(parameters, "", services.max_results)
     enterprise_id = services.identities.enterprise_id(patient, scope)

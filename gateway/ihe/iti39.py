@@ -12,7 +12,7 @@ from gateway.codec.mtom import Part
 from gateway.errors import BadInput
 from gateway.ihe import iti43
 from gateway.ihe._client import Call, Finding, Peer, Received, same_relation
-from gateway.ihe._soap import Result, Transaction, repository_error
+from gateway.ihe._soap import Payload, Result, Transaction, repository_error
 from gateway.model.caller import Caller, Scope
 from gateway.model.document import DocumentEntry
 from gateway.services.documents import DocumentServices, same_community
@@ -22,6 +22,12 @@ from gateway.services.documents import DocumentServices, same_community
 
 def handle(wanted: iti43.Request, services: DocumentServices, caller: Caller, scope: Scope) -> Result:
     return iti43.run(wanted, services, scope, home_required=True)
+
+
+def render(wanted: iti43.Request | None, result: Result, services: DocumentServices) -> Payload:
+    """As ITI-43, with the community as the location of every error."""
+    errors = tuple(error._replace(location=error.location or services.home) for error in result.errors)
+    return iti43.render(wanted, result._replace(errors=errors), services)
 
 
 TRANSACTION = Transaction(
@@ -36,7 +42,7 @@ TRANSACTION = Transaction(
     event=("110106", "R"),
     parse=iti43.parse,
     handle=handle,
-    render=iti43.render,
+    render=render,
     refuse=repository_error,
     audit=iti43.audit,
 )
@@ -86,6 +92,9 @@ def _retrieve_some(peer: Peer, entries: Sequence[DocumentEntry], call: Call, dea
     received = call.send(peer.xca, TRANSACTION.action, body, deadline_s=deadline_s, packed=True)
     findings = list(same_relation(received))
     found = ebxml_read.read_retrieve_answer(received.body)
+    referred = [response.cid for response in found.documents if response.cid]
+    if len(referred) != len(set(referred)):
+        raise BadInput("the answer refers to one part twice")
     documents: dict[str, Document] = {}
     for response in found.documents:
         entry = wanted.get(response.documentUniqueId)

@@ -28,18 +28,17 @@ def handle(wanted: Request, services: DocumentServices, caller: Caller, scope: S
 
 
 def run(wanted: Request, services: DocumentServices, scope: Scope, *, home_required: bool) -> Result:
-    """Shared with ITI-39, where every request has to name the community and every error says who speaks."""
+    """Shared with ITI-39, where every request has to name the community."""
     retrieved = retrieve(services, wanted, scope, home_required=home_required)
-    errors = tuple(_error(services, request, error, home_required) for request, error in retrieved.failed)
+    errors = tuple(_error(request, error) for request, error in retrieved.failed)
     patients = {held.entry.patientId for held in retrieved.found}
     return Result(errors, retrieved.found, patients.pop() if len(patients) == 1 else "")
 
 
-def _error(services: DocumentServices, request: Wanted, error: GatewayError, cross: bool) -> RegistryError:
+def _error(request: Wanted, error: GatewayError) -> RegistryError:
     """The uniqueId is the asker's own word and tells which of several documents is meant."""
     named = repository_error(error)
-    context = f"{named.context} (DocumentUniqueId {request.documentUniqueId[:128]})"
-    return named._replace(context=context, location=services.home if cross else "")
+    return named._replace(context=f"{named.context} (DocumentUniqueId {request.documentUniqueId[:128]})")
 
 
 def render(wanted: Request | None, result: Result, services: DocumentServices) -> Payload:

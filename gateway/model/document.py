@@ -107,7 +107,8 @@ class DocumentQuery:
 class StoredEntry:
     """What the registry answers with: the id, and the ExtrinsicObject as rendered when it was stored.
 
-    `xml` is complete but for `home`: ITI-18 and ITI-38 insert ` home="..."` at the mark (codec/ebxml.py).
+    `patientId` is the CX of the affinity domain. `xml` is complete but for home, patient id and status, which have a
+    mark each: ITI-18 and ITI-38 fill them in when they answer (codec/ebxml.py, `splice`).
     """
 
     entryUUID: str

@@ -12,6 +12,10 @@ _MALFORMED = frozenset({"structure", "value"})
 """After such a problem inside an element its invariants are not asked."""
 
 
+Bad = list[tuple[int, list[Problem]]] | None
+"""(index, its problems) of the values of one key that did not pass"""
+
+
 class Rule:
     """What holds for one JSON key: compiled on first use."""
 
@@ -114,18 +118,22 @@ def object_check(
         found: list[Problem] | None = None
         for key, child in value.items():
             rule = get(key)
+            bad: Bad = None
             if rule is not None:
                 inner = rule.check
                 if not rule.many:
-                    if inner(child) is None:
+                    problems = inner(child)
+                    if problems is None:
                         continue
+                    bad = [(0, problems)]
                 elif child.__class__ is list and child:
-                    for item in child:
-                        if inner(item) is not None:
-                            break
-                    else:
+                    for index, item in enumerate(child):
+                        problems = inner(item)
+                        if problems is not None:
+                            bad = [*(bad or ()), (index, problems)]
+                    if bad is None:
                         continue
-            found = _explained(found, context, key, child, rule, value)
+            found = _explained(found, context, key, rule, bad, value)
         for name in mandatory:
             if name not in value and f"_{name}" not in value:
                 found = [*(found or ()), error("required", f"{name} is missing.", f"{context}.{name} min 1")]
@@ -149,37 +157,32 @@ def _choice_problems(
 
 
 def _explained(
-    found: list[Problem] | None, context: str, key: str, child: Any, rule: Rule | None, parent: dict[str, Any]
+    found: list[Problem] | None, context: str, key: str, rule: Rule | None, bad: Bad, parent: dict[str, Any]
 ) -> list[Problem] | None:
-    """The problems of one key that did not pass, with their place."""
+    """The problems of one key that did not pass, with their place. What was found is passed on, never looked for
+    again: a second look at each level would double the work with every level."""
+    name = f"{context}.{key}"
+    child = parent[key]
     problems: list[Problem]
     if rule is None:
-        problems = [
-            error("structure", f"{context} has an element that FHIR R4 does not know.", f"{context} unknown element")
-        ]
-    elif rule.many:
-        problems = _explained_array(rule, f"{context}.{key}", key, child, parent)
-    elif child.__class__ is list:
-        problems = below(
-            rule.label, [error("structure", "One value is expected, not an array.", f"{context}.{key} max 1")]
-        )
+        unknown = f"{context} has an element that FHIR R4 does not know."
+        problems = [error("structure", unknown, f"{context} unknown element")]
+    elif not rule.many and child.__class__ is list:
+        problems = below(rule.label, [error("structure", "One value is expected, not an array.", f"{name} max 1")])
+    elif not rule.many:
+        problems = [p for _, inner in bad or () for p in below(rule.label, inner)]
+    elif child.__class__ is not list:
+        problems = below(rule.label, [error("structure", "An array is expected here.", f"{name} array")])
+    elif not child:
+        problems = below(rule.label, [error("structure", "An array is not empty.", f"{name} array")])
     else:
-        problems = below(rule.label, rule.check(child) or ())
+        other = parent.get(key[1:] if key.startswith("_") else f"_{key}")
+        partner = other if rule.primitive and other.__class__ is list else []
+        problems = []
+        for index, inner in bad or ():
+            if child[index] is None and index < len(partner) and partner[index] is not None:
+                continue  # R4 2.6.2.3: null holds the place of the other array's item
+            problems += below(f"{rule.label}[{index}]", inner)
     if rule is not None:
         problems = [p for p in problems if not p.contexts or p.contexts.isdisjoint(rule.contexts)]
     return [*(found or ()), *problems] if problems else found
-
-
-def _explained_array(rule: Rule, rule_name: str, key: str, child: Any, parent: dict[str, Any]) -> list[Problem]:
-    if child.__class__ is not list:
-        return below(rule.label, [error("structure", "An array is expected here.", f"{rule_name} array")])
-    if not child:
-        return below(rule.label, [error("structure", "An array is not empty.", f"{rule_name} array")])
-    other = parent.get(key[1:] if key.startswith("_") else f"_{key}")
-    partner = other if other.__class__ is list else []
-    problems: list[Problem] = []
-    for index, item in enumerate(child):
-        if item is None and rule.primitive and index < len(partner) and partner[index] is not None:
-            continue  # R4 2.6.2.3: null holds the place of the other array's item
-        problems += below(f"{rule.label}[{index}]", rule.check(item) or ())
-    return problems

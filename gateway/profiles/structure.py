@@ -169,7 +169,8 @@ class Structure:
             rules[key] = Rule(label, many, primitive, contexts, make)
             keys.append(key)
             if primitive:
-                rules[f"_{key}"] = Rule(label, many, True, contexts, lambda: self.type_check("Element"))
+                shadow = contexts | self._lineage(option.code)
+                rules[f"_{key}"] = Rule(label, many, True, shadow, lambda: self.type_check("Element"))
                 keys.append(f"_{key}")
         return keys
 
@@ -292,15 +293,19 @@ class Structure:
             self._extensions[url] = known
         return self._extensions[url]
 
+    def _lineage(self, code: str) -> frozenset[str]:
+        """A data type and the types above it: code, string, Element."""
+        names = set()
+        definition = self._tables.type(code)
+        while definition is not None and definition.type not in names:
+            names.add(definition.type)
+            definition = self._tables.definition(definition.base)
+        return frozenset(names)
+
     def _own_contexts(self, context: str) -> frozenset[str]:
         """The names an extension may know this container by: its path, its type and the types above it."""
         names = {context, *_ABSTRACT_CONTEXTS}
-        definition = self._tables.type(context.partition(".")[0])
-        if "." in context:
-            names.add("BackboneElement")
-        elif definition is not None:
-            names |= _RESOURCE_CONTEXTS if definition.kind == "resource" else {definition.base.rpartition("/")[2]}
-        return frozenset(names)
+        return frozenset(names | ({"BackboneElement"} if "." in context else self._lineage(context)))
 
 
 def _strings(value: Any) -> Iterable[str]:

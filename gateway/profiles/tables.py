@@ -263,7 +263,7 @@ class Tables:
         found = self._definitions.get(url)
         if found is None:
             line = self._lines.get(url)
-            if line is not None and b'"elements"' in line:
+            if line is not None and b'"elements":' in line:
                 found = self._definitions[url] = Definition.parse(orjson.loads(line))
         return found
 
@@ -276,7 +276,7 @@ class Tables:
         found = self._sets.get(url)
         if found is None:
             line = self._lines.get(url)
-            if line is not None and b'"systems"' in line:
+            if line is not None and b'"systems":' in line:
                 found = self._sets[url] = ValueSet.parse(orjson.loads(line))
         return found
 
@@ -285,7 +285,7 @@ class Tables:
         if system in self._systems:
             return self._systems[system]
         line = self._lines.get(system)
-        codes = frozenset(orjson.loads(line)["codes"]) if line is not None and b'"codes"' in line else None
+        codes = frozenset(orjson.loads(line)["codes"]) if line is not None and b'"codes":' in line else None
         if codes is not None or len(self._systems) < MAX_REMEMBERED:
             self._systems[system] = codes
         return codes

@@ -4,6 +4,7 @@ A code of a system whose content is not in the tables (JLAC10, LOINC, MEDIS mast
 information, rule `terminology-unknown`, never an error. Displays are not compared.
 """
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,8 @@ from gateway.profiles.finding import Problem, error, information, warning
 from gateway.profiles.tables import ValueSet
 
 Check = Callable[[Any], list[Problem] | None]
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:").match
 
 PLAIN = frozenset({"code", "string", "uri", "url", "canonical", "id", "oid", "markdown"})
 """Types whose value is the code itself."""
@@ -46,7 +49,7 @@ def absolute_system(type_code: str) -> Check:
 
     def check(value: Any) -> list[Problem] | None:
         system = value.get("system") if value.__class__ is dict else None
-        return [relative] if system.__class__ is str and ":" not in system else None
+        return [relative] if system.__class__ is str and _SCHEME(system) is None else None
 
     return check
 

@@ -88,10 +88,13 @@ class Validator:
         return self.check(bundle)
 
     def _problems(self, resource: dict[str, Any]) -> list[Problem] | None:
-        found = self._structure.resource(resource)
-        if resource.__class__ is not dict:
-            return found
-        more = self._declared(resource)
+        try:
+            found = self._structure.resource(resource)
+            if resource.__class__ is not dict:
+                return found
+            more = self._declared(resource)
+        except RecursionError:
+            return [error("too-long", "The resource is nested too deeply.", "depth")]
         return [*(found or ()), *more] if more else found
 
     def _declared(self, resource: dict[str, Any]) -> list[Problem] | None:

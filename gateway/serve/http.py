@@ -72,7 +72,7 @@ class HttpServices:
     soap: Callable[[str, str, BinaryIO, Caller], WireResponse]
     """(path, Content-Type, body, caller) -> answer; ihe.dispatch with its services already given."""
     federate: Callable[[FederatedQuestion, Caller], Mapping[str, Any]]
-    """-> {"communities": [...], "rows": [...]}"""
+    """-> {"communities": [...], "rows": [...]}; its audit record is stored when it returns."""
     scope: Callable[[Caller], Scope]
     """Policy: what this caller may see."""
     ready: Callable[[], Mapping[str, bool]]
@@ -262,25 +262,13 @@ def _body(services: HttpServices) -> BinaryIO:
 def _api(app: Flask, services: HttpServices) -> None:
     def query() -> Response:
         caller = caller_of(services.mode)
-        question, answer, status = None, {}, 200
         try:
             question = read_question(request.headers.get("Content-Type", ""), _body(services).read())
-            answer = dict(services.federate(question, caller))
+            return _json(200, services.federate(question, caller))
         except GatewayError as error:
-            status, answer = codes_for(error).http, {"error": codes_for(error).fhir, "text": str(error)}
-        services.audit.record(
-            AuditRecord(
-                event="110112",
-                transaction="federated-query",
-                action="E",
-                outcome=0 if status < 400 else 4 if status < 500 else 8,
-                actor=caller.user or caller.node,
-                address=caller.address,
-                patient=str(question.patient) if question else "",
-                object="federated-query",
-            )
-        )
-        return _json(status, answer)
+            codes = codes_for(error)
+            _audit_failure(services, codes.http, "federated-query")
+            return _json(codes.http, {"error": codes.fhir, "text": str(error)})
 
     app.add_url_rule("/api/query", "api query", query, methods=["POST"])
 
@@ -334,11 +322,11 @@ def _failed(services: HttpServices, error: Exception) -> Response:
     return response
 
 
-def _audit_failure(services: HttpServices, status: int) -> None:
+def _audit_failure(services: HttpServices, status: int, transaction: str = "http") -> None:
     caller = caller_of(services.mode)
     record = AuditRecord(
         event="110112",
-        transaction="http",
+        transaction=transaction,
         action="E",
         outcome=4 if status < 500 else 12,
         actor=caller.user or caller.node,

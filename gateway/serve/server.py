@@ -1,5 +1,6 @@
 """One listening HTTP server (waitress) around the Flask application, with a clean stop."""
 
+import logging
 import signal
 import threading
 from types import FrameType
@@ -8,6 +9,7 @@ from flask import Flask
 from waitress import create_server  # type: ignore[import-untyped]
 
 from gateway.errors import Unavailable
+from gateway.serve.logs import log_to_stderr
 from gateway.settings import Settings, check_may_serve
 
 _STOP_WITHIN_S = 5.0
@@ -15,6 +17,19 @@ _HEADER_BYTES = 32 * 1024
 _IDLE_S = 120
 _CONNECTIONS = 512
 _WAKE_S = 1.0
+
+
+class _NoRequestData(logging.Filter):
+    """waitress logs the path and the traceback of an answer that broke off; both may hold data of a patient."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.exc_info:
+            kind = record.exc_info[0]
+            record.msg, record.args, record.exc_info = "an answer broke off: %s", (kind and kind.__name__,), None
+        return True
+
+
+_NO_REQUEST_DATA = _NoRequestData()
 
 
 class HttpServer:
@@ -25,6 +40,7 @@ class HttpServer:
         check_may_serve(settings)
         # One address: with two (localhost is 127.0.0.1 and ::1) waitress gives another kind of server.
         host = "127.0.0.1" if settings.http.host == "localhost" else settings.http.host
+        logging.getLogger("waitress").addFilter(_NO_REQUEST_DATA)
         self._stopping = threading.Event()
         self._map: dict[int, object] = {}
         try:
@@ -68,7 +84,8 @@ def serve(settings: Settings, app: Flask) -> None:
 
 
 def run_until_signal(server: HttpServer) -> None:
-    """Answers in the main thread until SIGTERM or SIGINT."""
+    """Answers in the main thread until SIGTERM or SIGINT. The process's own log goes to stderr from here on."""
+    log_to_stderr()
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         server.stop()

@@ -244,7 +244,7 @@ def rows_of_bundle(bundle: dict[str, Any], community: str, facility: str = "") -
     rows: list[Row] = []
     for entry in _dicts(bundle.get("entry")):
         resource = entry.get("resource")
-        if not isinstance(resource, dict) or resource.get("status") in _NOT_FACTS or not resource.get("id"):
+        if not isinstance(resource, dict) or not resource.get("id") or _text(resource.get("status")) in _NOT_FACTS:
             continue
         kind = resource.get("resourceType")
         if kind == "Observation" and _is_laboratory(resource):
@@ -278,21 +278,29 @@ def _value(observation: dict[str, Any]) -> tuple[str, str]:
         return name or code, ""
     for kind in ("valueString", "valueInteger", "valueBoolean", "valueDateTime", "valueTime"):
         if kind in observation:
-            return str(observation[kind]), ""
+            return _scalar(observation[kind]), ""
     components = [_value(component) for component in _dicts(observation.get("component"))]
     return " / ".join(f"{value} {unit}".strip() for value, unit in components), ""
 
 
 def _rx_row(request: dict[str, Any], community: str, facility: str) -> Row:
-    concept = request.get("medicationCodeableConcept")
-    reference = _text(_dict(request.get("medicationReference")).get("reference"))
-    if concept is None and reference.startswith("#"):
-        contained = {_text(item.get("id")): item for item in _dicts(request.get("contained"))}
-        concept = contained.get(reference[1:], {}).get("code")
-    name, code = _concept(concept)
+    name, code = _medication(request)
     value, unit = _dose(next(iter(_dicts(request.get("dosageInstruction"))), {}))
     date = _text(request.get("authoredOn"))
     return Row("rx", date, name, code, value, unit, community, facility, str(request["id"]))
+
+
+def _medication(request: dict[str, Any]) -> tuple[str, str]:
+    """(name, code) of the drug; of a contained mixture (注射) the names of its ingredients, which have no one code."""
+    reference = _text(_dict(request.get("medicationReference")).get("reference"))
+    if "medicationCodeableConcept" in request or not reference.startswith("#"):
+        return _concept(request.get("medicationCodeableConcept"))
+    contained = {_text(item.get("id")): item for item in _dicts(request.get("contained"))}
+    medication = contained.get(reference[1:], {})
+    if medication.get("code"):
+        return _concept(medication["code"])
+    found = [_concept(ingredient.get("itemCodeableConcept")) for ingredient in _dicts(medication.get("ingredient"))]
+    return " + ".join(name or code for name, code in found), found[0][1] if len(found) == 1 else ""
 
 
 def _dose(dosage: dict[str, Any]) -> tuple[str, str]:
@@ -303,7 +311,14 @@ def _dose(dosage: dict[str, Any]) -> tuple[str, str]:
 
 
 def _digits(number: object) -> str:
-    return fhir.number(number) if isinstance(number, Decimal) else str(number) if isinstance(number, int) else ""
+    if isinstance(number, Decimal):
+        return fhir.number(number)
+    return str(number) if isinstance(number, int) and not isinstance(number, bool) else ""
+
+
+def _scalar(value: object) -> str:
+    """A primitive as FHIR JSON writes it."""
+    return str(value).lower() if isinstance(value, bool) else _text(value) or _digits(value)
 
 
 def _concept(concept: object) -> tuple[str, str]:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError, OperationalError
 
-from gateway.errors import ConfigurationError
+from gateway.errors import ConfigurationError, Unavailable
 from gateway.model.clock import Clock
 from gateway.ports import Derivations
 from gateway.storage.audit import AuditTable, OutboxTable
@@ -41,14 +42,21 @@ class Storage:
 
 
 def open_storage(url: str, blob_directory: Path, *, affinity_domain: str, derive: Derivations, clock: Clock) -> Storage:
-    """Brings the database up to date and opens it. Raises ConfigurationError when it cannot be used."""
+    """Brings the database up to date and opens it. Raises ConfigurationError when it is none of ours, Unavailable when
+    it cannot be reached or stays locked."""
     engine = open_engine(url)
     try:
         if engine.url.database:
             Path(engine.url.database).parent.mkdir(parents=True, exist_ok=True)
         upgrade(engine)
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(f"[database] url: {type(error).__name__}: {error}") from None
+    except OperationalError as error:
+        engine.dispose()
+        raise Unavailable(f"[database] url: {error.orig}") from None
+    except DBAPIError as error:
+        engine.dispose()
+        raise ConfigurationError(f"[database] url: {error.orig}") from None
+    except OSError as error:
+        raise ConfigurationError(f"[database] url: {error.strerror}") from None
     writer = Writer(engine)
     blobs = BlobStore(engine, blob_directory)
     return Storage(

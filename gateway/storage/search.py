@@ -12,7 +12,7 @@ The other conditions are tried row by row through the primary keys of the index 
 Pages go by key (sort column, n), never by offset. Totals are counted under the same conditions, scope included.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, exists, false, func, not_, or_, select, true, tuple_
@@ -80,20 +80,22 @@ def run(connection: Connection, plan: SearchPlan, scope: Scope) -> SearchPage:
     """Raises TooManyResults when `_include` brings more than MAX_INCLUDED along."""
     conditions = _conditions(connection, plan)
     conditions += [_r.deleted == 0, *resource_conditions(scope)]
-    total = -1
-    if plan.with_total or plan.total_only:
-        total = connection.execute(select(func.count()).select_from(resource).where(*conditions)).scalar_one()
+    counting = select(func.count()).select_from(resource).where(*conditions)
     if plan.total_only or not plan.count:
-        return SearchPage((), total, ())
+        return SearchPage((), connection.execute(counting).scalar_one(), ())
     key, descending = _sort(plan.sort)
     if plan.after:
         place, limit = tuple_(key, _r.n), tuple_(*plan.after)
         conditions.append(place < limit if descending else place > limit)
     order = (key.desc(), _r.n.desc()) if descending else (key, _r.n)
     rows = connection.execute(select(*_ROW).where(*conditions).order_by(*order).limit(plan.count + 1)).all()
-    page = rows[: plan.count]
-    last = (getattr(page[-1], key.name), page[-1].n) if len(rows) > plan.count else ()
-    return SearchPage(tuple(map(stored, page)), total, last, _included(connection, plan, page, scope))
+    page, more = rows[: plan.count], len(rows) > plan.count
+    total = -1
+    if plan.with_total:
+        whole = not more and not plan.after  # the first page is everything: no need to count
+        total = len(page) if whole else connection.execute(counting).scalar_one()
+    last = (getattr(page[-1], key.name), page[-1].n) if more else ()
+    return SearchPage(tuple(_answered(page)), total, last, _included(connection, plan, page, scope))
 
 
 def splice(body: bytes, type_: str, id_: str, version: int, last_updated: str) -> bytes:
@@ -112,6 +114,12 @@ def splice(body: bytes, type_: str, id_: str, version: int, last_updated: str) -
         end,
         body[at:],
     )
+
+
+def _answered(page: Iterable[_Row]) -> Iterator[StoredResource]:
+    """`stored` for many rows of _ROW: by position, which is several times faster than by name."""
+    for _, type_, id_, version, last_updated, _, body, *_ in page:
+        yield StoredResource(type_, id_, version, last_updated, False, splice(body, type_, id_, version, last_updated))
 
 
 def stored(row: _Row) -> StoredResource:
@@ -338,7 +346,7 @@ def _included(
         query = select(*_ROW).where(condition, _r.deleted == 0, *resource_conditions(scope))
         for row in connection.execute(query.order_by(_r.n).limit(MAX_INCLUDED + len(seen) + 1)):
             if row.n not in seen:
-                found[row.n] = stored(row)
+                found[row.n] = next(_answered((row,)))
         if len(found) > MAX_INCLUDED:
             raise TooManyResults(f"_include and _revinclude bring more than {MAX_INCLUDED} resources; lower _count")
     return tuple(found[n] for n in sorted(found))

@@ -12,7 +12,7 @@ from gateway.translate.coverage import add_coverage
 from gateway.translate.datatypes import Fragment, bad_field, clean, coded, component
 from gateway.translate.observation import OBSERVATION_CATEGORY, add_basic_observation
 from gateway.translate.people import add_contact, department, practitioner, resource
-from gateway.translate.rules import converter, place, table
+from gateway.translate.rules import converter, table
 
 BASICS = Rules(
     **HEAD,

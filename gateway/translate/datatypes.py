@@ -87,7 +87,7 @@ def decimal(raw: str) -> Decimal | None:
     if not re.fullmatch(r"[+-]?(\d{1,30}(\.\d{0,30})?|\.\d{1,30})", raw):
         return None
     digits = raw.lstrip("+")
-    if digits.startswith(".") or digits.startswith("-."):
+    if digits.startswith((".", "-.")):
         digits = digits.replace(".", "0.", 1)
     sign, digits = ("-", digits[1:]) if digits.startswith("-") else ("", digits)
     whole, point, fraction = digits.partition(".")
@@ -270,7 +270,7 @@ def contact_points(raw: str, fields: list[str], segment: Segment, context: Conte
 @lru_cache(maxsize=16384)
 def merit9(raw: str, inner: bool = False) -> Fragment:
     """A unit `TAB^錠^MR9P` (or with `&` inside a component) -> unit, system and code of a Quantity."""
-    code, words, name = (raw.split("&" if inner else "^") + ["", "", ""])[:3]
+    code, words, name = ([*raw.split("&" if inner else "^"), "", "", ""])[:3]
     code, words = clean(code), clean(words)
     unit: Fragment = {"unit": words or code} if words or code else {}
     if code and name == "MR9P":

@@ -84,10 +84,10 @@ def provider_instruction(raw: str, fields: list[str], segment: Segment, context:
     """RXE-7: supplements of the usage (JAMISDP01 V codes, JHSP0005) go to the dosage, the rest to the dispenser."""
     instructions, dispense = [], []
     for part in raw.split("~"):
-        name = (part.split("^") + ["", "", ""])[2]
+        name = ([*part.split("^"), "", "", ""])[2]
         if name in (JAMI, "JHSP0005"):
-            if found := _supplement(part, name, context):
-                instructions.append(found)
+            if supplement := _supplement(part, name, context):
+                instructions.append(supplement)
         elif concept := coded(part, context.facility.oid).concept:
             url = EXTENSION + "JP_MedicationRequest_DispenseRequest_InstructionForDispense"
             dispense.append({"url": url, "valueCodeableConcept": concept})
@@ -192,7 +192,7 @@ def _supplement(part: str, name: str, context: Context) -> Fragment | None:
 @converter(1, 2)
 def service_duration(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
     """TQ1-6 `5^d` or `3^D&日&ISO+`: days of intake (投与日数)."""
-    unit = (raw.split("^") + [""])[1].split("&", 1)[0]
+    unit = ([*raw.split("^"), ""])[1].split("&", 1)[0]
     value = decimal(component(raw, 1))
     if value is None or unit.lower() != "d":
         bad_field(raw, fields, segment, context, "not-a-number", "a duration that is not a number of days")
@@ -261,7 +261,7 @@ def route(raw: str, fields: list[str], segment: Segment, context: Context) -> Fr
 
 @converter(1, 2, 3, 4, 5, 6, 9)
 def site(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
-    concept = _supplement(raw, (raw.split("^") + ["", "", ""])[2], context)
+    concept = _supplement(raw, ([*raw.split("^"), "", "", ""])[2], context)
     return _dosage(site=concept) if concept else None
 
 

@@ -120,11 +120,11 @@ def _value(raw: str, segment: Segment, context: Context) -> Fragment | None:
     if found.element == "dataAbsentReason":
         fragment["note"] = [{"text": found.original}]
     elif found.changed:
-        words = [{"url": ORIGINAL_TEXT, "valueString": found.original}]
+        original = [{"url": ORIGINAL_TEXT, "valueString": found.original}]
         if isinstance(found.fhir, dict):
-            fragment[found.element] = {"extension": words, **found.fhir}
+            fragment[found.element] = {"extension": original, **found.fhir}
         else:
-            fragment[f"_{found.element}"] = {"extension": words}
+            fragment[f"_{found.element}"] = {"extension": original}
     if found.element not in ("valueQuantity", "valueRange") and segment[6]:
         _keep_unit(segment, context)
     return fragment

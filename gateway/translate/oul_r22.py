@@ -277,7 +277,7 @@ def effective(raw: str, fields: list[str], segment: Segment, context: Context) -
 @converter(1, 2)
 def collected(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
     """SPM-17 is a date range (DR): one time, or a period."""
-    parts = [p for p in raw.split("^")[:2]]
+    parts = list(raw.split("^")[:2])
     found = [times.fhir_datetime(p, context.zone) if p and p != NULL else None for p in parts]
     for part, when in zip(parts, found, strict=True):
         if part and part != NULL and when is None:
@@ -292,7 +292,7 @@ def collected(raw: str, fields: list[str], segment: Segment, context: Context) -
 def material(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
     """SPM-4: the label JC10 means the 3-character material part there, not the whole test code."""
     concept = coded(raw, context.facility.oid).concept
-    code, _, label = (raw.split("^") + ["", ""])[:3]
+    code, _, label = ([*raw.split("^"), "", ""])[:3]
     if concept is None or label not in ("JC10", "JLAC10") or len(code) != 3:
         return concept
     own = [{**c, "system": MATERIAL} for c in concept["coding"] if c["code"] == code]

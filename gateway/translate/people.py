@@ -15,7 +15,6 @@ from gateway.translate.datatypes import (
     coded,
     component,
     contact_points,
-    field_number,
     human_name,
 )
 from gateway.translate.ids import local_system, resource_id

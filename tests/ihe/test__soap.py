@@ -4,6 +4,8 @@ import io
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from lxml import etree
 
 from gateway import ihe
@@ -145,3 +147,19 @@ def test_an_envelope_above_the_limit_is_refused() -> None:
     packed, kind = package(data)
     assert kind.startswith(mtom.MULTIPART)
     assert send(packed, kind) == (500, ["soap:Sender"])
+
+
+PACKED, PACKED_KIND = package(GOOD)
+EDITS = st.lists(st.tuples(st.integers(0, 1500), st.integers(0, 12), st.binary(max_size=6)), min_size=1, max_size=4)
+
+
+@given(EDITS, st.booleans())
+def test_no_edit_of_a_message_is_an_error_of_ours(edits: list[tuple[int, int, bytes]], packed: bool) -> None:
+    data = PACKED if packed else GOOD
+    for at, cut, new in edits:
+        data = data[:at] + new + data[at + cut :]
+    node = make_node()
+    response = node.send("/xds/registry", data, PACKED_KIND if packed else soap.MEDIA_TYPE)
+    assert response.status in (OK, 500)
+    assert len(node.audit.records) == 1
+    assert node.audit.records[0].outcome in (0, 8)

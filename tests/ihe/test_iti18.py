@@ -52,7 +52,7 @@ def asked(node: Node) -> DocumentQuery:
     return query
 
 
-def test_find_documents_gives_whole_entries_of_the_patient(shared: Path) -> None:
+def test_find_documents_gives_whole_entries_of_the_patient() -> None:
     node = make_node()
     body = ask(node, [PATIENT_SLOT, STATUS_SLOT])
     assert body.get("status") == ebxml.SUCCESS
@@ -63,10 +63,9 @@ def test_find_documents_gives_whole_entries_of_the_patient(shared: Path) -> None
     patient = entry.find(f"{RIM}ExternalIdentifier[@identificationScheme='{ebxml.PATIENT_ID}']")
     assert patient is not None
     assert patient.get("value") == str(PATIENT)
-    assert errors_of(shared, body) == []
 
 
-def test_object_refs_carry_the_home_community(shared: Path) -> None:
+def test_object_refs_carry_the_home_community() -> None:
     node = make_node()
     body = ask(node, [PATIENT_SLOT, STATUS_SLOT], return_type="ObjectRef")
     refs = body.findall(f"{RIM}RegistryObjectList/{RIM}ObjectRef")
@@ -74,7 +73,6 @@ def test_object_refs_carry_the_home_community(shared: Path) -> None:
         (node.bundle.entryUUID, HOME),
         (node.original.entryUUID, HOME),
     ]
-    assert errors_of(shared, body) == []
 
 
 def test_a_deprecated_entry_says_so() -> None:
@@ -85,11 +83,10 @@ def test_a_deprecated_entry_says_so() -> None:
     assert entry.get("status") == DEPRECATED
 
 
-def test_unknown_patient_is_success_with_an_empty_list(shared: Path) -> None:
+def test_unknown_patient_is_success_with_an_empty_list() -> None:
     body = ask(make_node(), [(f"{P}PatientId", (f"nobody' or '1'='1^^^&{FACILITY}&ISO",), False), STATUS_SLOT])
     assert (body.get("status"), ids(body), error_codes(body)) == (ebxml.SUCCESS, [], [])
     assert body.find(f"{RIM}RegistryObjectList") is not None
-    assert errors_of(shared, body) == []
 
 
 def test_every_parameter_reaches_the_registry() -> None:
@@ -176,11 +173,10 @@ def test_offline_documents_are_none() -> None:
         ([(f"{P}PatientId", ("12345",), False), STATUS_SLOT], "XDSRegistryError"),
     ],
 )
-def test_a_wrong_parameter_is_an_error_and_nothing_is_found(slots: Slots, code: str, shared: Path) -> None:
+def test_a_wrong_parameter_is_an_error_and_nothing_is_found(slots: Slots, code: str) -> None:
     node = make_node()
     body = ask(node, slots)
     assert (body.get("status"), error_codes(body), ids(body)) == (ebxml.FAILURE, [code], [])
-    assert errors_of(shared, body) == []
     assert node.audit.records[-1].outcome == 8
 
 
@@ -225,12 +221,11 @@ def test_too_many_results_is_what_the_registry_raises() -> None:
 
 
 @pytest.mark.parametrize("kind", ["EntryUUID", "LogicalID", "UniqueId"])
-def test_get_documents_by_each_kind_of_id(kind: str, shared: Path) -> None:
+def test_get_documents_by_each_kind_of_id(kind: str) -> None:
     node = make_node()
     value = node.original.uniqueId if kind == "UniqueId" else node.original.entryUUID
     body = ask(node, [(f"{P}{kind}", (value, "urn:uuid:unknown"), True)], query=GET)
     assert (body.get("status"), ids(body)) == (ebxml.SUCCESS, [node.original.entryUUID])
-    assert errors_of(shared, body) == []
 
 
 def test_get_documents_wants_exactly_one_kind_of_id() -> None:
@@ -288,3 +283,18 @@ def test_no_text_in_a_parameter_breaks_the_answer(values: list[str], query: str)
     slots: Slots = [(f"{P}PatientId", tuple(values), True), STATUS_SLOT, (f"{P}UniqueId", tuple(values), True)]
     body = ask(make_node(), slots, query=query)
     assert body.get("status") in (ebxml.SUCCESS, ebxml.FAILURE)
+
+
+VALID: list[tuple[Slots, str, str]] = [
+    ([PATIENT_SLOT, STATUS_SLOT], FIND, "LeafClass"),
+    ([PATIENT_SLOT, STATUS_SLOT], FIND, "ObjectRef"),
+    ([(f"{P}PatientId", ("nobody^^^&1.2&ISO",), False), STATUS_SLOT], FIND, "LeafClass"),
+    ([STATUS_SLOT], FIND, "LeafClass"),
+    ([], GET, "LeafClass"),
+    ([], "urn:uuid:none", "ObjectRef"),
+]
+
+
+@pytest.mark.parametrize(("slots", "query", "return_type"), VALID)
+def test_the_schema_finds_every_kind_of_answer_valid(slots: Slots, query: str, return_type: str, shared: Path) -> None:
+    assert errors_of(shared, ask(make_node(), slots, query, return_type)) == []

@@ -102,6 +102,24 @@ def test_a_document_that_is_no_base64_refuses_the_answer() -> None:
         iti39.retrieve(PEER, [node.bundle], call_to(node, instead=inline(HOME, node.bundle.uniqueId, "***")), 5)
 
 
+def test_one_part_for_two_documents_refuses_the_answer() -> None:
+    node = make_node()
+    include = '<i:Include xmlns:i="http://www.w3.org/2004/08/xop/include" href="cid:a"/>'
+    body = inline(HOME, node.bundle.uniqueId, include)
+    item = body[body.index(b"<x:DocumentResponse>") : body.index(b"</x:RetrieveDocumentSetResponse>")]
+    with pytest.raises(BadInput, match="twice"):
+        iti39.retrieve(PEER, [node.bundle], call_to(node, instead=body.replace(item, item * 2)), 5)
+    with pytest.raises(BadInput, match="does not have"):
+        iti39.retrieve(PEER, [node.bundle], call_to(node, instead=body), 5)
+
+
+def test_an_error_of_the_whole_answer_names_the_community_too() -> None:
+    node = make_node().with_parts(scope_of=lambda caller: 1 / 0)
+    body = retrieve_from(node, (HOME, REPOSITORY, node.bundle.uniqueId))
+    assert error_codes(body) == ["XDSRepositoryError"]
+    assert [error.get("location") for error in body.iter(f"{RS}RegistryError")] == [HOME]
+
+
 @pytest.mark.parametrize(
     ("changes", "error"),
     [

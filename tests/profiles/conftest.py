@@ -1,10 +1,8 @@
 """A validator for all tests of this folder, and small resources that are valid as they stand."""
 
 import copy
-import json
 from collections.abc import Callable
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -91,8 +89,3 @@ def rules(validator: Validator) -> Callable[[dict[str, Any]], set[str]]:
 
 def errors(found: list[Finding]) -> list[Finding]:
     return [f for f in found if f.severity == "error"]
-
-
-def read(file: Path) -> dict[str, Any]:
-    resource: dict[str, Any] = json.loads(file.read_text("utf-8"), parse_float=Decimal)
-    return resource

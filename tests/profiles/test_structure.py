@@ -129,6 +129,16 @@ def test_a_context_further_up_settles_an_extension(rules: Rules) -> None:
     assert any(rule.endswith("StrengthType context") for rule in misplaced)
 
 
+def test_a_primitive_type_is_a_context_too(lab: Resource, rules: Rules) -> None:
+    """The extension `translation` belongs on a string, whichever element that is."""
+    extension = {"url": "http://hl7.org/fhir/StructureDefinition/translation", "extension": [
+        {"url": "lang", "valueCode": "en"}, {"url": "content", "valueString": "uric acid"}]}  # fmt: skip
+    lab["code"]["_text"] = {"extension": [extension]}
+    assert rules(lab) == set()
+    lab["code"]["extension"] = [extension]
+    assert any(rule.endswith("translation context") for rule in rules(lab))
+
+
 def test_an_unknown_extension_is_information(validator: Validator, lab: Resource) -> None:
     lab["extension"] = [{"url": "http://x.example/e", "valueString": "x"}]
     assert [f.severity for f in validator.check(lab)] == ["information"]

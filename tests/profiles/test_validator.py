@@ -141,6 +141,23 @@ def test_findings_hold_no_value_of_the_patient(validator: Validator, patient: Re
         assert secret not in repr(validator.check(damaged))
 
 
+def test_deep_nesting_costs_no_more_than_its_size(validator: Validator, lab: Resource) -> None:
+    """An error at the bottom of sixty levels: work that doubled with each level would never end."""
+    inner: Resource = {"url": "http://x.example/e", "valueNosuch": 1}
+    for _ in range(60):
+        inner = {"url": "http://x.example/e", "extension": [inner]}
+    lab["extension"] = [inner]
+    assert any(f.expression.count("extension") == 61 for f in errors(validator.check(lab)))
+
+
+def test_nesting_without_end_is_refused(validator: Validator, lab: Resource) -> None:
+    inner: Resource = {"url": "http://x.example/e", "valueString": "x"}
+    for _ in range(5000):
+        inner = {"url": "http://x.example/e", "extension": [inner]}
+    lab["extension"] = [inner]
+    assert [f.rule for f in validator.check(lab)] == ["depth"]
+
+
 @pytest.mark.parametrize("root", [None, 5, "x", [], {}, {"resourceType": None}])
 def test_what_is_no_resource(validator: Validator, root: Any) -> None:
     assert [f.expression for f in validator.check(root)] == ["Resource"]

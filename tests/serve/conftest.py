@@ -2,7 +2,7 @@
 
 import io
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, BinaryIO
@@ -36,6 +36,8 @@ class Parts:
     soap_bodies: list[bytes] = field(default_factory=list)
     questions: list[FederatedQuestion] = field(default_factory=list)
     elapsed_s: float = 0.0
+    answer: Callable[[], Iterable[bytes]] = lambda: (piece for piece in (b"<a", b"nswer/>"))
+    """Of the SOAP side: a stream of unknown length."""
 
     def record(self, *records: AuditRecord) -> None:
         if self.audit_fails:
@@ -61,12 +63,12 @@ class Parts:
 
     def soap(self, path: str, content_type: str, body: BinaryIO, caller: Caller) -> WireResponse:
         self.soap_bodies.append(body.read())
-        chunks = (piece for piece in (b"<a", b"nswer/>"))
-        return WireResponse(200, [("Content-Type", "application/soap+xml")], chunks)
+        return WireResponse(200, [("Content-Type", "application/soap+xml")], self.answer())
 
     def federate(self, question: FederatedQuestion, caller: Caller) -> Mapping[str, Any]:
         if self.fails is not None:
             raise self.fails
+        self.record(AuditRecord("110112", "federated-query", "E", 0, caller.node, patient=str(question.patient)))
         self.questions.append(question)
         return {"communities": [{"community": "urn:oid:1.2", "outcome": "ok"}], "rows": []}
 

@@ -60,6 +60,19 @@ def test_chunked_in_and_streamed_out(running: int, parts: Any) -> None:
     assert parts.soap_bodies == [b"<q><q><q>"]
 
 
+def test_an_answer_that_breaks_off_is_logged_without_data(running: int, parts: Any, caplog: Any) -> None:
+    def broken() -> Iterator[bytes]:
+        yield b"a" * 100
+        raise RuntimeError("山田花子")
+
+    parts.answer = broken
+    answer = ask(running, "POST", "/xca", b"q")
+    with pytest.raises(http.client.HTTPException):
+        answer.read()
+    (record,) = [one for one in caplog.records if one.name == "waitress"]
+    assert record.getMessage() == "an answer broke off: RuntimeError" and "山田" not in caplog.text
+
+
 def test_a_chunked_body_too_large_is_413(running: int, parts: Any) -> None:
     pieces = (b"a" * 20_000 for _ in range(6))
     with suppress(BrokenPipeError, ConnectionResetError):  # the server may close before everything was sent

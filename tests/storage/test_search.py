@@ -296,9 +296,11 @@ def test_default_order_is_newest_first(db: Connection) -> None:
 
 def test_totals_may_be_left_out(db: Connection) -> None:
     add(db, observation("a"))
+    add(db, observation("b"))
+    assert run(db, "Observation", ("_total", "none"), ("_count", "1")).total == -1
     assert run(db, "Observation", ("_total", "none")).total == -1
     only = run(db, "Observation", ("_count", "0"))
-    assert (only.total, only.rows) == (1, ())
+    assert (only.total, only.rows) == (2, ())
 
 
 def test_includes(db: Connection) -> None:
@@ -373,10 +375,11 @@ def test_searches_go_through_an_index(db: Connection, parameters: tuple[tuple[st
         statements.append((statement, values))
 
     event.listen(db.engine, "before_cursor_execute", keep)
-    run(db, "Observation", *parameters)
+    run(db, "Observation", ("_count", "1"), *parameters)
     event.remove(db.engine, "before_cursor_execute", keep)
-    assert len(statements) == 2  # the total and the page
-    for statement, values in statements:
-        steps = [row[3] for row in db.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)]
-        assert not [step for step in steps if step.startswith("SCAN")], steps
-    assert any(through in step for step in steps), steps
+    page, *_ = plans = [
+        [row[3] for row in db.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)]
+        for statement, values in statements
+    ]
+    assert any(through in step for step in page), page
+    assert not [step for steps in plans for step in steps if step.startswith("SCAN")], plans

@@ -62,7 +62,7 @@ def index(resource: dict[str, Any], *, rank: int, patient: str = "") -> Rendered
     """Renders `resource` and collects its index values.
 
     `patient` (logical id) is used when the resource names no patient itself, e.g. a Provenance. Raises BadInput when
-    a date is none. About 15 us for an Observation besides the rendering.
+    a date is none.
     """
     sink = _Sink()
     emitters = _COMPILED.get(resource["resourceType"], _NOTHING)

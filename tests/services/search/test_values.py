@@ -1,0 +1,43 @@
+"""Escapes, system names and the limits of one value."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.model.identity import Authority
+from gateway.model.resource import StringClause, TokenClause
+from gateway.services.search.parameters import PARAMETERS
+from gateway.services.search.values import SearchRules, clause, split, system_aliases
+
+CODE, FAMILY = PARAMETERS["Observation"]["code"], PARAMETERS["Patient"]["family"]
+RULES = SearchRules()
+
+
+def escaped(text: str) -> str:
+    return "".join("\\" + letter if letter in ",|$\\" else letter for letter in text)
+
+
+def test_split_leaves_escapes_in_the_parts() -> None:
+    assert split(r"a\,b,c", ",") == [r"a\,b", "c"]
+    assert split(r"a\\,b", ",") == [r"a\\", "b"]
+    assert split("", ",") == [""] and split(",", ",") == ["", ""]
+
+
+@given(st.lists(st.text(st.characters(exclude_characters="\0"), min_size=1).filter(str.strip), min_size=1, max_size=5))
+def test_whatever_is_escaped_comes_back(texts: list[str]) -> None:
+    joined = ",".join(map(escaped, texts))
+    assert clause(CODE, "", joined, RULES) == TokenClause("code", tuple((None, text) for text in texts))
+    assert clause(FAMILY, "exact", joined, RULES) == StringClause("family", tuple(texts), "exact")
+
+
+def test_aliases_are_groups() -> None:
+    """HOT9 has two OIDs and one address: each of the three names finds all three."""
+    aliases = system_aliases()
+    hot9 = aliases["http://medis.or.jp/CodeSystem/master-HOT9"]
+    assert len(hot9) == 3 and all(aliases[name] == hot9 for name in hot9)
+
+
+def test_an_authority_is_its_oid_and_its_patient_number_system() -> None:
+    aliases = system_aliases((Authority("1.2.3", institution="1311234567"), Authority("1.2.4")))
+    both = ("urn:oid:1.2.3", "urn:oid:1.2.392.100495.20.3.51.11311234567")
+    assert set(aliases["urn:oid:1.2.3"]) == set(both) == set(aliases[both[1]])
+    assert "urn:oid:1.2.4" not in aliases

@@ -1,0 +1,80 @@
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from gateway.errors import DamagedContent, UnknownDocument
+from gateway.model.ingest import KeptMessage
+from gateway.storage.blobs import SMALL, pack
+from gateway.storage.opening import Storage
+from tests.storage.making import message, outcome, record, storage
+
+LARGE = os.urandom(1) * (SMALL + 1)
+
+
+def with_blob(content: bytes) -> tuple[KeptMessage, str]:
+    one = message("a", 0, "x")
+    address = hashlib.sha256(content).hexdigest()
+    return KeptMessage(one.key, one.version, one.facility, one.patient, one.person, blobs=(pack(address, content),)), address
+
+
+def keep(store: Storage, content: bytes) -> str:
+    one, address = with_blob(content)
+    store.keeping.keep([outcome(one)], record)
+    return address
+
+
+@pytest.mark.parametrize("content", [b"", b"small", b"x" * SMALL, LARGE])
+def test_what_goes_in_comes_out(tmp_path: Path, content: bytes) -> None:
+    with storage(tmp_path) as store:
+        address = keep(store, content)
+        with store.blobs.open(address) as stream:
+            assert stream.read() == content
+        assert list(store.blobs.files()) == ([address] if len(content) > SMALL else [])
+
+
+def test_an_unknown_address_is_said_to_be_unknown(tmp_path: Path) -> None:
+    with storage(tmp_path) as store:
+        for address in ("00" * 32, "no hex", ""):
+            with pytest.raises(UnknownDocument):
+                store.blobs.open(address)
+
+
+def test_a_damaged_row_is_never_handed_out(tmp_path: Path) -> None:
+    with storage(tmp_path) as store:
+        address = keep(store, b"original")
+        for damage in (b"no zlib", pack("", b"another!").content, pack("", b"too long for it").content):
+            store.writer.run(lambda driver, damage=damage: driver.run("UPDATE blob SET content = ?", (damage,)))
+            with pytest.raises(DamagedContent):
+                store.blobs.open(address)
+
+
+@pytest.mark.parametrize("damage", [LARGE[:-1] + b"!" if LARGE[-1:] != b"!" else LARGE[:-1] + b"?", LARGE[:-1], LARGE + b"x"])
+def test_a_damaged_file_is_refused_before_its_last_byte_is_out(tmp_path: Path, damage: bytes) -> None:
+    with storage(tmp_path) as store:
+        address = keep(store, LARGE)
+        (tmp_path / "blobs" / address[:2] / address[2:4] / address).write_bytes(damage)
+        out = b""
+        with pytest.raises(DamagedContent), store.blobs.open(address) as stream:
+            while piece := stream.read(1000):
+                out += piece
+        assert len(out) < len(LARGE)
+
+
+def test_a_lost_file_is_damage(tmp_path: Path) -> None:
+    with storage(tmp_path) as store:
+        address = keep(store, LARGE)
+        (tmp_path / "blobs" / address[:2] / address[2:4] / address).unlink()
+        with pytest.raises(DamagedContent):
+            store.blobs.open(address)
+
+
+def test_what_a_killed_process_left_is_swept_and_adopted(tmp_path: Path) -> None:
+    address = hashlib.sha256(LARGE).hexdigest()
+    folder = tmp_path / "blobs" / address[:2] / address[2:4]
+    folder.mkdir(parents=True)
+    (folder / f"{address}.999999999.part").write_bytes(b"half")
+    with storage(tmp_path) as store:
+        keep(store, LARGE)
+        assert list(store.blobs.files()) == [address]
