@@ -13,6 +13,21 @@ from gateway.errors import ConfigurationError
 from gateway.model.identity import Authority, AuthorityKind
 
 OID = r"^[0-2](\.(0|[1-9][0-9]*))+$"
+COMMUNITY_ID = r"^urn:oid:[0-2](\.(0|[1-9][0-9]*))+$"
+_DATABASE_URL = r"^[a-z][a-z0-9+]*://"
+_INSTITUTION = r"^([0-9]{10})?$"
+
+_FORMS = {
+    OID: "an OID: numbers with points between them, 1.2.392...",
+    COMMUNITY_ID: "urn:oid: and an OID",
+    _DATABASE_URL: "a database URL: sqlite:///FILE",
+    _INSTITUTION: "the 10 digits of a 医療機関番号",
+}
+"""Patterns in words, for whoever wrote something else."""
+
+
+_LISTS = frozenset({"authorities", "peers"})
+"""Sections that are written [[section]]."""
 
 
 class Section(BaseModel):
@@ -22,17 +37,17 @@ class Section(BaseModel):
 class Community(Section):
     """This node."""
 
-    id: str = Field(default="urn:oid:1.2.392.200119.99999.1", pattern=r"^urn:oid:[0-2](\.(0|[1-9][0-9]*))+$")
+    id: str = Field(default="urn:oid:1.2.392.200119.99999.1", pattern=COMMUNITY_ID, max_length=72)
     """homeCommunityId (ITI TF-2: 3.38): `urn:oid:` and an OID, 64 characters at most."""
     name: str = "Musubi"
-    affinity_domain: str = Field(default="1.2.392.200119.99999.1.1", pattern=OID)
+    affinity_domain: str = Field(default="1.2.392.200119.99999.1.1", pattern=OID, max_length=64)
     """OID of the enterprise patient ids (XAD-PID)."""
-    repository: str = Field(default="1.2.392.200119.99999.1.2", pattern=OID)
+    repository: str = Field(default="1.2.392.200119.99999.1.2", pattern=OID, max_length=64)
     """repositoryUniqueId."""
 
 
 class Database(Section):
-    url: str = "sqlite:///musubi.db"
+    url: str = Field(default="sqlite:///musubi.db", pattern=_DATABASE_URL)
     """A relative SQLite path counts from the folder of the configuration file."""
 
 
@@ -60,12 +75,12 @@ class Security(Section):
 
 
 class AuthoritySettings(Section):
-    oid: str = Field(pattern=OID)
+    oid: str = Field(pattern=OID, max_length=64)
     namespace: str = ""
     name: str = ""
     kind: AuthorityKind = "facility"
     aliases: tuple[str, ...] = ()
-    institution: str = Field(default="", pattern=r"^([0-9]{10})?$")
+    institution: str = Field(default="", pattern=_INSTITUTION)
 
     def authority(self) -> Authority:
         return Authority(self.oid, self.namespace, self.name, self.kind, self.aliases, self.institution)
@@ -74,7 +89,7 @@ class AuthoritySettings(Section):
 class Peer(Section):
     """Another community. What is not given is not asked."""
 
-    id: str = Field(pattern=r"^urn:oid:[0-2](\.(0|[1-9][0-9]*))+$")
+    id: str = Field(pattern=COMMUNITY_ID, max_length=72)
     name: str = ""
     xcpd: str = ""
     xca: str = ""
@@ -118,6 +133,12 @@ class Settings(Section):
         return self.database.url
 
     @property
+    def database_file(self) -> Path | None:
+        """None for a database that is no file."""
+        path = self.database_url.removeprefix("sqlite:///").partition("?")[0]
+        return Path(path) if self.database_url.startswith("sqlite:///") and path else None
+
+    @property
     def blob_directory(self) -> Path:
         if not self.blobs.url.startswith("file:"):
             raise ConfigurationError("[blobs] url: this version stores blobs in files only (file:FOLDER)")
@@ -135,17 +156,23 @@ def load(path: Path | None, environment: dict[str, str] | None = None) -> Settin
         directory = Path.cwd()
     else:
         try:
-            raw = tomllib.loads(path.read_text(encoding="utf-8"))
+            raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # LENIENT: Windows Notepad writes the mark
         except FileNotFoundError:
             raise ConfigurationError(f"{path}: no such file (musubi init DIR writes one)") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except UnicodeDecodeError as error:
+            raise ConfigurationError(f"{path}: not UTF-8 text (byte {error.start}); save it as UTF-8") from None
+        except tomllib.TOMLDecodeError as error:
             raise ConfigurationError(f"{path}: {error}") from None
+        except OSError as error:
+            raise ConfigurationError(f"{path}: {error.strerror}") from None
         directory = path.resolve().parent
     _overlay(raw, environment)
+    if "directory" in raw:  # the one field that is no key of the file
+        raise ConfigurationError("unknown key 'directory' (paths count from the folder of the configuration file)")
     try:
         settings = Settings.model_validate({**raw, "directory": directory})
     except ValidationError as error:
-        raise ConfigurationError(_explain(error, raw)) from None
+        raise ConfigurationError(_explain(error, path, environment)) from None
     _check_authorities(settings)
     return settings
 
@@ -158,7 +185,9 @@ def check_may_serve(settings: Settings) -> None:
             'set security.mode = "open" to try the node on a loopback address'
         )
     if not _is_loopback(settings.http.host):
-        raise ConfigurationError(f'security.mode = "open" is for loopback only, but http.host is {settings.http.host!r}')
+        raise ConfigurationError(
+            f'security.mode = "open" is for loopback only, but http.host is {settings.http.host!r}'
+        )
 
 
 def _is_loopback(host: str) -> bool:
@@ -174,21 +203,28 @@ def _overlay(raw: dict[str, Any], environment: dict[str, str]) -> None:
     for name, value in environment.items():
         section, _, key = name.removeprefix("MUSUBI_").lower().partition("__")
         if name.startswith("MUSUBI_") and key and section:
-            table = raw.setdefault(section, {})
+            table = raw.setdefault(section, [] if section in _LISTS else {})
             if not isinstance(table, dict):
-                raise ConfigurationError(f"{name}: [{section}] is a list and cannot be set from the environment")
+                raise ConfigurationError(f"{name}: {section!r} is no table of keys; set it in the configuration file")
             table[key] = value
 
 
-def _explain(error: ValidationError, raw: dict[str, Any]) -> str:
+def _explain(error: ValidationError, path: Path | None, environment: dict[str, str]) -> str:
     first = error.errors()[0]
     place = ".".join(str(part) for part in first["loc"])
+    variable = "MUSUBI_" + "__".join(str(part) for part in first["loc"]).upper()
+    given = {name.upper(): name for name in environment}.get(variable)
+    where = f"{given}: " if given else f"{path}: " if path else ""
     if first["type"] == "extra_forbidden":
         known = _known_keys(first["loc"])
         near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(sorted(known))}"
-        return f"unknown key {place!r} ({hint})"
-    return f"{place}: {first['msg']}"
+        return f"{where}unknown key {place!r} ({hint})"
+    if first["type"] == "string_pattern_mismatch":
+        return f"{where}{place} has to be {_FORMS[first['ctx']['pattern']]}"
+    if first["type"] in ("model_type", "model_attributes_type"):
+        return f"{where}{place} has to be a table, [{place}]"
+    return f"{where}{place}: {first['msg']}"
 
 
 def _known_keys(loc: tuple[int | str, ...]) -> list[str]:

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli._frame import DONE, ConfigOption, app, settings_of
+from gateway.cli._frame import DONE, ConfigOption, app, settings_of, shown
+from gateway.errors import ConfigurationError
 
 
 @app.command()
@@ -20,8 +21,11 @@ def export(
 
     if format_ != "ndjson":
         raise typer.BadParameter("this version writes ndjson", param_hint="--format")
+    settings = settings_of(config)
+    if settings.database_file and not settings.database_file.is_file():
+        raise ConfigurationError(f"{shown(settings.database_file)}: no database yet; musubi ingest makes it")
     count = 0
-    with parts.storage(settings_of(config)) as store:
+    with parts.storage(settings) as store:
         store.audit.record(AuditRecord("110106", "export", "R", 0, "musubi export"))
         for resource in store.resources.export(UNRESTRICTED):
             sys.stdout.buffer.write(resource.body + b"\n")

@@ -7,6 +7,7 @@ import typer
 
 from gateway.cli._frame import DONE, UNREACHABLE, ConfigOption, JsonOption, app, print_json, settings_of
 from gateway.errors import BadInput, Unavailable
+from gateway.model.identity import PatientId
 
 TYPES = ("lab", "rx", "documents")
 ANSWERED = ("ok", "nothing")
@@ -27,6 +28,10 @@ def query(
     wanted = [word.strip() for word in types.split(",")]
     if unknown := [word for word in wanted if word not in TYPES]:
         raise typer.BadParameter(f"{unknown[0]!r}: lab, rx or documents", param_hint="--type")
+    try:
+        PatientId.parse(patient)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--patient") from None
     settings = settings_of(config)
     body: dict[str, Any] = {"patient": patient, "types": wanted}
     if communities != "all":

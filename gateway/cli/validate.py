@@ -1,6 +1,8 @@
 """`musubi validate`: FHIR JSON against R4 and JP Core."""
 
+import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,9 +20,10 @@ def validate(
 ) -> int:
     """Check FHIR JSON against FHIR R4 and its declared profiles: one OperationOutcome a file, in order."""
     from gateway.codec.fhir import render, render_pretty
-    from gateway.profiles.validator import Validator, operation_outcome
+    from gateway.profiles.validator import PACKAGES_VARIABLE, Validator
 
-    need([*files, *([packages] if packages else [])])
+    environment = os.environ.get(PACKAGES_VARIABLE)
+    need([*files, *([packages] if packages else []), *([Path(environment)] if environment else [])])
     validator = Validator.from_environment()
     if packages:
         validator = validator.with_packages(packages)
@@ -29,8 +32,8 @@ def validate(
         raise typer.BadParameter(f"{profile}: no such profile in the loaded packages", param_hint="--profile")
     worst = DONE
     for file in files:
-        findings = [finding for resource in _resources(file) for finding in _check(validator, resource, url)]
-        outcome = operation_outcome(findings)
+        findings = _findings(validator, file, url)
+        outcome = _outcome(findings)
         if as_json or len(files) > 1:
             sys.stdout.buffer.write(render(outcome) + b"\n")
         else:
@@ -66,6 +69,26 @@ def _resources(file: Path) -> list[Any]:
         except BadInput as error:
             found.append(error)
     return found
+
+
+def _findings(validator: Any, file: Path, url: str) -> list[Any]:
+    """Of all resources of a file; in NDJSON each says its line, because the FHIRPath begins at the resource."""
+    resources = _resources(file)
+    found: list[Any] = []
+    for number, resource in enumerate(resources, start=1):
+        here = f"line {number}: " if len(resources) > 1 else ""
+        found += [replace(one, text=here + one.text) for one in _check(validator, resource, url)]
+    return found
+
+
+def _outcome(findings: list[Any]) -> dict[str, Any]:
+    from gateway.profiles.validator import operation_outcome
+
+    outcome: dict[str, Any] = operation_outcome(findings)
+    for issue in outcome["issue"]:
+        if issue.get("expression") == [""]:  # what is no resource has no FHIRPath, and FHIR knows no empty string
+            del issue["expression"]
+    return outcome
 
 
 def _check(validator: Any, resource: Any, url: str) -> list[Any]:

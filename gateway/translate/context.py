@@ -79,6 +79,8 @@ class Context:
     lineage: list[Lineage] | None = None
     """A list when `--explain` was asked for, else None: lineage costs time."""
     seen: dict[str, int] = field(default_factory=dict)
+    at: int = 0
+    """Number of the HL7 field whose row is running: where a converter's finding is."""
 
     def id(self, type_: str, *key: str) -> str:
         return resource_id(self.facility.oid, type_, *key)

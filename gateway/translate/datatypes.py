@@ -14,7 +14,7 @@ from gateway.codec.er7 import Segment, unescape
 from gateway.translate import times
 from gateway.translate.context import Context
 from gateway.translate.ids import local_system
-from gateway.translate.rules import NULL, converter, place, table
+from gateway.translate.rules import NULL, all_but, converter, keep, place, table
 
 Fragment = dict[str, Any]
 
@@ -32,7 +32,11 @@ def absent(reason: str = "unknown") -> Fragment:
 def component(raw: str, number: int) -> str:
     """Component `number` (from 1) of the first repetition, unescaped; empty when absent or an explicit null."""
     parts = raw.split("~", 1)[0].split("^")
-    value = parts[number - 1] if number <= len(parts) else ""
+    return plain(parts[number - 1]) if number <= len(parts) else ""
+
+
+def plain(value: str) -> str:
+    """The text of one component; empty when it is an explicit null."""
     return "" if value == NULL else clean(value)
 
 
@@ -48,43 +52,50 @@ def text(raw: str, fields: list[str], segment: Segment, context: Context) -> str
     return component(raw, 1) or None
 
 
-@converter()
+TIME = all_but(1)
+"""TS: the time; its degree of precision (component 2, HL7 v2.5 2.A.77) is what the digits say, and deprecated."""
+
+
+@converter(rest=TIME)
 def date(raw: str, fields: list[str], segment: Segment, context: Context) -> str | None:
-    return _time(times.fhir_date(raw.split("^", 1)[0]), raw, fields, segment, context)
+    """The day; a time of day sent with it (other than the zeros that fill a field up) is residue."""
+    sent = raw.split("^", 1)[0]
+    if sent[8:].strip("0. "):
+        context.keep(place(segment, context.at), raw)
+    return _time(times.fhir_date(sent), raw, segment, context)
 
 
-@converter()
+@converter(rest=TIME)
 def datetime(raw: str, fields: list[str], segment: Segment, context: Context) -> str | None:
-    return _time(times.fhir_datetime(raw.split("^", 1)[0], context.zone), raw, fields, segment, context)
+    return _time(times.fhir_datetime(raw.split("^", 1)[0], context.zone), raw, segment, context)
 
 
-@converter()
+@converter(rest=TIME)
 def instant(raw: str, fields: list[str], segment: Segment, context: Context) -> str | None:
     """FHIR instants need seconds; a time without them is kept as residue, not padded."""
-    return _time(times.fhir_instant(raw.split("^", 1)[0], context.zone), raw, fields, segment, context)
+    return _time(times.fhir_instant(raw.split("^", 1)[0], context.zone), raw, segment, context)
 
 
-def _time(found: str | None, raw: str, fields: list[str], segment: Segment, context: Context) -> str | None:
+def _time(found: str | None, raw: str, segment: Segment, context: Context) -> str | None:
     if found is None:
-        bad_field(raw, fields, segment, context, "bad-date", "not a date or time that FHIR can carry")
+        bad_date(raw, segment, context)
     return found
 
 
-def bad_field(raw: str, fields: list[str], segment: Segment, context: Context, code: str, words: str) -> None:
-    """A value that fits no rule: reported, and kept as residue."""
-    where = place(segment, field_number(raw, fields))
+def bad_date(raw: str, segment: Segment, context: Context, number: int = 0) -> None:
+    bad_field(raw, segment, context, "bad-date", "not a date or time that FHIR can carry", number)
+
+
+def bad_field(raw: str, segment: Segment, context: Context, code: str, words: str, number: int = 0) -> None:
+    """A value that fits no rule: reported, and kept as residue. `number`: of another field than the row's own."""
+    where = place(segment, number or context.at)
     context.issue("warning", code, where, words)
     context.keep(where, raw)
 
 
-def field_number(raw: str, fields: list[str]) -> int:
-    """The field a raw value came from; a converter is given the first repetition only."""
-    return next(n for n, field in enumerate(fields) if field == raw or field.startswith(raw + "~"))
-
-
 def decimal(raw: str) -> Decimal | None:
     """A number with its digits as written, or None."""
-    if not re.fullmatch(r"[+-]?(\d{1,30}(\.\d{0,30})?|\.\d{1,30})", raw):
+    if not re.fullmatch(r"[+-]?([0-9]{1,30}(\.[0-9]{0,30})?|\.[0-9]{1,30})", raw):
         return None
     digits = raw.lstrip("+")
     if digits.startswith((".", "-.")):
@@ -128,7 +139,7 @@ def coded(raw: str, facility: str) -> Coded:
     triplet is judged by its own system name; standard codings stand first, both are kept, and text is the words
     the ward reads: those of the local triplet when it has some.
     """
-    parts = [clean(p) if p != NULL else "" for p in raw.split("^")]
+    parts = [plain(p) for p in raw.split("^")]
     parts += [""] * (9 - len(parts))
     standard: list[Fragment] = []
     local: list[Fragment] = []
@@ -168,13 +179,31 @@ def _system(name: str, code: str, facility: str) -> tuple[str, bool]:
     return local_system(facility, f"CodeSystem/{name}"), False
 
 
-@converter(1, 2, 3, 4, 5, 6, 9)
-def cwe(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
+def cwe_rest(repetition: str) -> tuple[tuple[int, str], ...]:
+    """What `coded` leaves: components other than the two triplets and the text, and a system name without a code."""
+    parts = repetition.split("^")
+    left = _BEYOND_CWE(repetition)
+    for name, code in ((3, 1), (6, 4)):
+        if len(parts) >= name and plain(parts[name - 1]) and not plain(parts[code - 1]):
+            left += ((name, parts[name - 1]),)
+    return left
+
+
+_BEYOND_CWE = all_but(1, 2, 3, 4, 5, 6, 9)
+
+
+def concept_of(raw: str, segment: Segment, context: Context, number: int = 0) -> Fragment | None:
+    """`coded`, with its problems reported at the row's field."""
     found = coded(raw, context.facility.oid)
     for problem in found.problems:
-        where = place(segment, field_number(raw, fields))
+        where = place(segment, number or context.at)
         context.issue("warning", problem, where, "the code does not have the form of the system it is labelled with")
     return found.concept
+
+
+@converter(rest=cwe_rest)
+def cwe(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
+    return concept_of(raw, segment, context)
 
 
 # -- persons ----------------------------------------------------------------------------------------------------------
@@ -209,7 +238,23 @@ def human_name(raw: str) -> Fragment | None:
     return name
 
 
-@converter(1, 2, 3, 6, 7, 8, repeats=True)
+@lru_cache(maxsize=16384)
+def xpn_rest(repetition: str) -> tuple[tuple[int, str], ...]:
+    """What `human_name` leaves: a whole repetition without a name; codes in 6 to 8 that it does not know or that
+    another one overrules."""
+    if human_name(repetition) is None:
+        return ((0, repetition),)
+    parts = [plain(p) for p in repetition.split("^")]
+    tail = list(enumerate(parts[5:8], start=6))
+    said = {next((n for n, p in reversed(tail) if p in table("name-representation")), 0)}
+    said.add(next((n for n, p in tail if p in table("name-type")), 0))
+    return _BEYOND_XPN(repetition) + tuple((n, p) for n, p in tail if p and n not in said)
+
+
+_BEYOND_XPN = all_but(1, 2, 3, 6, 7, 8)
+
+
+@converter(repeats=True, rest=xpn_rest)
 def human_names(raw: str, fields: list[str], segment: Segment, context: Context) -> list[Fragment]:
     """XPN with its repetitions: kanji, kana and romaji are one name each."""
     return [name for repetition in raw.split("~") if (name := human_name(repetition))]
@@ -218,7 +263,7 @@ def human_names(raw: str, fields: list[str], segment: Segment, context: Context)
 @lru_cache(maxsize=16384)
 def address_of(raw: str) -> Fragment | None:
     """One repetition of XAD. Japan sends the whole address as one string in component 8 or in component 1."""
-    parts = [clean(p) if p != NULL else "" for p in raw.split("^")]
+    parts = [plain(p) for p in raw.split("^")]
     parts += [""] * (8 - len(parts))
     street, other, city, state, postcode, country, kind, whole = (p.replace("&", " ") for p in parts[:8])
     address: Fragment = {}
@@ -239,7 +284,18 @@ def address_of(raw: str) -> Fragment | None:
     return address
 
 
-@converter(1, 2, 3, 4, 5, 6, 7, 8, repeats=True)
+@lru_cache(maxsize=16384)
+def xad_rest(repetition: str) -> tuple[tuple[int, str], ...]:
+    """What `address_of` leaves: a repetition without an address, and a kind (XAD.7) outside its table."""
+    if address_of(repetition) is None:
+        return ((0, repetition),)
+    return _BEYOND_XAD(repetition)
+
+
+_BEYOND_XAD = all_but(1, 2, 3, 4, 5, 6, 8, words=((7, frozenset(table("address-use"))),))
+
+
+@converter(repeats=True, rest=xad_rest)
 def addresses(raw: str, fields: list[str], segment: Segment, context: Context) -> list[Fragment]:
     return [address for repetition in raw.split("~") if (address := address_of(repetition))]
 
@@ -247,7 +303,7 @@ def addresses(raw: str, fields: list[str], segment: Segment, context: Context) -
 @lru_cache(maxsize=16384)
 def contact_point(raw: str) -> Fragment | None:
     """One repetition of XTN: the number in component 12 (SS-MIX2) or 1 (others), e-mail in 4."""
-    parts = [clean(p) if p != NULL else "" for p in raw.split("^")]
+    parts = [plain(p) for p in raw.split("^")]
     parts += [""] * (12 - len(parts))
     value = parts[11] or parts[0] or "".join(parts[4:8]) or parts[3]
     if not value:
@@ -259,7 +315,21 @@ def contact_point(raw: str) -> Fragment | None:
     return point
 
 
-@converter(1, 2, 3, 4, 5, 6, 7, 8, 12, repeats=True)
+@lru_cache(maxsize=16384)
+def xtn_rest(repetition: str) -> tuple[tuple[int, str], ...]:
+    """What `contact_point` leaves: a repetition without a number, numbers beside the one taken, unknown codes."""
+    if contact_point(repetition) is None:
+        return ((0, repetition),)
+    parts = [plain(p) for p in repetition.split("^")]
+    ways = ((12,), (1,), (5, 6, 7, 8), (4,))
+    taken = next(way for way in ways if any(number <= len(parts) and parts[number - 1] for number in way))
+    return tuple(pair for pair in _XTN_CODES(repetition) if pair[0] not in taken)
+
+
+_XTN_CODES = all_but(words=((2, frozenset(table("telecom-use"))), (3, frozenset(table("telecom-system")))))
+
+
+@converter(repeats=True, rest=xtn_rest)
 def contact_points(raw: str, fields: list[str], segment: Segment, context: Context) -> list[Fragment]:
     return [point for repetition in raw.split("~") if (point := contact_point(repetition))]
 
@@ -271,11 +341,31 @@ def contact_points(raw: str, fields: list[str], segment: Segment, context: Conte
 def merit9(raw: str, inner: bool = False) -> Fragment:
     """A unit `TAB^錠^MR9P` (or with `&` inside a component) -> unit, system and code of a Quantity."""
     code, words, name = ([*raw.split("&" if inner else "^"), "", "", ""])[:3]
-    code, words = clean(code), clean(words)
+    code, words = plain(code), plain(words)
     unit: Fragment = {"unit": words or code} if words or code else {}
     if code and name == "MR9P":
         unit |= {"system": MERIT9, "code": code}
     return unit
+
+
+def unit_rest(repetition: str) -> tuple[tuple[int, str], ...]:
+    """What `merit9` leaves of a unit field: the code of another table (its words are kept) and that table's name."""
+    parts = [plain(p) for p in repetition.split("^")]
+    code, words, name = [*parts, "", "", ""][:3]
+    left = list(_BEYOND_UNIT(repetition))
+    if not (code and name == "MR9P"):
+        left += [(3, name)] if name else []
+        left += [(1, code)] if words and code and code != words else []
+    return tuple(left)
+
+
+_BEYOND_UNIT = all_but(1, 2, 3)
+
+
+def keep_all(segment: Segment, context: Context, *numbers: int) -> None:
+    """Fields that an unusable one needed: without it they mean nothing, so they are residue with it."""
+    for number in numbers:
+        keep(segment, number, context)
 
 
 def quantity(amount: str, unit: Fragment) -> Fragment | None:

@@ -1,10 +1,15 @@
 """Deterministic ids: the same source fact has the same id on any node, in any order, on any re-run."""
 
 import hashlib
+import re
 import uuid
+from urllib.parse import quote
 
 NAMESPACE = uuid.UUID("6f2f9c1e-3f0b-5b58-9a2d-2d7a6f0f6a10")
 """Fixed once for the gateway; changing it changes every id ever given out."""
+
+_SAFE = "/-._~:@!$&'()*+,;="
+_PLAIN = re.compile(r"[A-Za-z0-9/._-]*")
 
 _SEED = hashlib.sha1(NAMESPACE.bytes, usedforsecurity=False)
 
@@ -34,5 +39,5 @@ def derived_oid(*key: str) -> str:
 
 def local_system(facility: str, name: str) -> str:
     """URI of a code system or number space that only this facility knows. `.invalid` (RFC 2606) says aloud that
-    nothing can be fetched there."""
-    return f"https://musubi.invalid/{facility}/{name}"
+    nothing can be fetched there. What a URI may not hold (blanks, kanji) is percent-encoded (RFC 3986)."""
+    return f"https://musubi.invalid/{facility}/{name if _PLAIN.fullmatch(name) else quote(name, safe=_SAFE)}"

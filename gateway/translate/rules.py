@@ -10,11 +10,11 @@ exactly one of three ways: a row takes it, the file lists it as deliberately unm
     [[row]]
     from = "RXE-10"              # the field whose presence triggers the row
     with = ["RXE-11"]            # fields the converter also reads; they are residue when `from` is empty
-    to   = "dispenseRequest.quantity"   # a path; `name[]` appends, `.` merges a whole fragment
+    to   = "dispenseRequest.quantity"   # a path; `name[]` appends, `.` merges a fragment, `+name`: code puts it there
     via  = "quantity_with_unit"  # converter, or table = "<code table>"
     cite = "JP_MedicationRequest.dispenseRequest.quantity"
     [[unmapped]]
-    from = "RXE-1"
+    from = "RXE-1"               # or one component, "AL1-2.2", of a field that a row takes
     reason = "..."
 """
 
@@ -32,32 +32,56 @@ NULL = '""'
 """HL7 v2.5 2.5.3: an explicit null. A whole-message snapshot simply has no such element."""
 
 
+Rest = Callable[[str], tuple[tuple[int, str], ...]]
+"""One repetition of a field -> the (component, value) pairs that its reading leaves unread. Pure, and cached by raw."""
+
+
 class Converter(NamedTuple):
     """A named function that rows may use. `call(raw, fields, segment, context)` returns a FHIR fragment or None."""
 
     call: Callable[[str, list[str], Segment, Context], Any]
-    components: frozenset[int] | None
-    """Components of the field it reads; None: all of them. Any other valued component is residue."""
+    rest: Rest | None
+    """What it leaves unread, which is residue; None: it reads everything, or accounts for the rest itself."""
     repeats: bool
     """Reads all repetitions; otherwise it is given the first one and the others are residue."""
 
 
 _CONVERTERS: dict[str, Converter] = {}
 
+_REASONS: dict[tuple[str, int, int], str] = {}
+"""(segment, field, component) that rows leave out on purpose -> why. One meaning in all message structures."""
+
 
 def converter(
-    *components: int, repeats: bool = False, name: str = ""
+    *components: int, repeats: bool = False, rest: Rest | None = None, name: str = ""
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Registers a function under its name. Without numbers it reads every component of its field."""
+    """Registers a function under its name. It reads the numbered components; where reading depends on what stands
+    in them, `rest` says what is left. With neither it reads every component of its field."""
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
         key = name or function.__name__
         if key in _CONVERTERS:
             raise RuntimeError(f"converter {key!r} is already there")
-        _CONVERTERS[key] = Converter(function, frozenset(components) if components else None, repeats)
+        unread = rest or (all_but(*components) if components else None)
+        _CONVERTERS[key] = Converter(function, unread, repeats)
         return function
 
     return register
+
+
+@cache
+def all_but(*components: int, words: tuple[tuple[int, frozenset[str]], ...] = ()) -> Rest:
+    """The rest of a reader of these components; of a component in `words` only these words are read."""
+    known = dict(words)
+
+    def rest(repetition: str) -> tuple[tuple[int, str], ...]:
+        return tuple(
+            (number, value)
+            for number, value in enumerate(repetition.split("^"), start=1)
+            if value and value != NULL and number not in components and value not in known.get(number, ())
+        )
+
+    return rest
 
 
 @cache
@@ -90,10 +114,11 @@ class SegmentRules:
             self._load(source, resource, taken, companions)
         for number, triggers in companions.items():
             if number not in taken:
-                self._steps[number] = [_companion(number, tuple(triggers))]
+                reason = self.unmapped_reasons.get(number, "")
+                self._steps[number] = [_companion(number, tuple(triggers), reason)]
         for number, reader in taken.items():
-            if reader.components is not None or not reader.repeats:
-                self._steps[number].append(_leftover(number, reader.components, reader.repeats))
+            if reader.rest is not None or not reader.repeats:
+                self._steps[number].append(_leftover(number, reader.rest, reader.repeats))
         self._steps[0] = []  # the segment's own name
         self._quick = {
             number: () if number in self.unmapped_reasons and number not in taken else tuple(steps)
@@ -109,7 +134,12 @@ class SegmentRules:
         for row in content.get("row", ()):
             self._compile(name, content["resource"], row, taken, companions)
         for row in content.get("unmapped", ()):
-            number = _field(row["from"], self.segment)
+            field, _, component = row["from"].partition(".")
+            number = _field(field, self.segment)
+            if component:
+                if _REASONS.setdefault((self.segment, number, int(component)), row["reason"]) != row["reason"]:
+                    raise ValueError(f"{name}: {row['from']} is left out for two different reasons")
+                continue
             self.unmapped_reasons[number] = row["reason"]
             if number not in taken:
                 self._steps[number] = [_unmapped(number, row["reason"])]
@@ -126,7 +156,7 @@ class SegmentRules:
         if unknown or "cite" not in row or ("via" in row) == ("table" in row):
             raise ValueError(f"{name}: a row needs from, to, cite and one of via/table ({sorted(unknown)})")
         number = _field(row["from"], self.segment)
-        reader = _CONVERTERS[row["via"]] if "via" in row else Converter(_coded(row["table"]), frozenset({1}), False)
+        reader = _CONVERTERS[row["via"]] if "via" in row else Converter(_coded(row["table"]), all_but(1), False)
         if number not in taken:
             self._steps[number] = []
         taken[number] = _both(taken.get(number), reader)
@@ -170,6 +200,10 @@ def _residue(raw: str, number: int, segment: Segment, context: Context) -> None:
         context.residue.append(Residue(place(segment, number), raw))
 
 
+def _segment(row: Mapping[str, Any]) -> str:
+    return str(row["from"]).partition("-")[0]
+
+
 def _field(name: str, segment: str) -> int:
     prefix, _, number = name.partition("-")
     if prefix != segment or not number.isdigit():
@@ -183,10 +217,9 @@ def _coded(name: str) -> Callable[[str, list[str], Segment, Context], Any]:
     def call(raw: str, fields: list[str], segment: Segment, context: Context) -> str | None:
         code = raw.split("^", 1)[0]
         if (target := codes.get(code)) is None:
-            number = fields.index(raw)
-            text = f"the code is not in the table {name}"
-            context.issue("warning", "code-unknown", place(segment, number), text)
-            context.residue.append(Residue(place(segment, number), raw))
+            where = place(segment, context.at)
+            context.issue("warning", "code-unknown", where, f"the code is not in the table {name}")
+            context.residue.append(Residue(where, raw))
         return target or None
 
     return call
@@ -196,40 +229,47 @@ def _both(one: Converter | None, other: Converter) -> Converter:
     """What two readers of one field read together."""
     if one is None:
         return other
-    everything = one.components is None or other.components is None
-    components = None if everything else (one.components or frozenset()) | (other.components or frozenset())
-    return Converter(other.call, components, one.repeats or other.repeats)
+    first, second = one.rest, other.rest
+    if first is None or second is None:
+        return Converter(other.call, None, one.repeats or other.repeats)
+
+    def rest(repetition: str) -> tuple[tuple[int, str], ...]:
+        left = second(repetition)
+        return tuple(pair for pair in first(repetition) if pair in left)
+
+    return Converter(other.call, rest, one.repeats or other.repeats)
 
 
 def _row(name: str, resource: str, row: dict[str, Any], number: int, reader: Converter) -> Step:
     call, repeats = reader.call, reader.repeats
     put = _setter(row["to"])
+    companions = [_field(name, _segment(row)) for name in row.get("with", ())]
     rule, used, cite = f"{name}#{row['to']}", row.get("table", ""), row["cite"]
 
     def step(raw: str, segment: Segment, targets: Mapping[str, Any], context: Context) -> None:
         if not repeats and "~" in raw:
             raw = raw.split("~", 1)[0]
+        context.at = number
         value = call(raw, segment.fields, segment, context)
         if value is None:
             return
         out = targets[resource]
         put(out, value)
         if context.lineage is not None:
-            where = f"{out.get('resourceType', resource)}/{out.get('id', '')}.{row['to']}"
-            for source in (number, *(_field(w, segment.name) for w in row.get("with", ()) if segment[_number(w)])):
-                context.lineage.append(Lineage(where, place(segment, source), rule, used, cite))
+            where = f"{out.get('resourceType', resource)}/{out.get('id', '')}.{row['to'].lstrip('+')}"
+            for source in (number, *companions):
+                if segment[source] not in ("", NULL):
+                    context.lineage.append(Lineage(where, place(segment, source), rule, used, cite))
 
     return step
 
 
-def _number(name: str) -> int:
-    return int(name.partition("-")[2])
-
-
 def _setter(path: str) -> Callable[[dict[str, Any], Any], None]:
-    """How a value gets to its place: `.` merges, `a.b` nests, `a[]` appends one or several."""
+    """How a value gets to its place: `.` merges, `a.b` nests, `a[]` appends one or several, `+a` is done elsewhere."""
     if path == ".":
         return merge
+    if path.startswith("+"):
+        return lambda out, value: None
     *parents, leaf = path.split(".")
     if leaf.endswith("[]"):
         return _appender(tuple(parents), leaf.removesuffix("[]"))
@@ -277,36 +317,76 @@ def _unmapped(number: int, reason: str) -> Step:
     return step
 
 
-def _companion(number: int, triggers: tuple[int, ...]) -> Step:
+def _companion(number: int, triggers: tuple[int, ...], reason: str) -> Step:
     """A field that converters read together with another one; alone, nobody reads it."""
 
     def step(raw: str, segment: Segment, targets: Mapping[str, Any], context: Context) -> None:
-        if not any(segment[trigger] for trigger in triggers):
+        if any(segment[trigger] not in ("", NULL) for trigger in triggers):
+            return
+        if not reason:
             _residue(raw, number, segment, context)
+        elif context.lineage is not None:
+            context.unmapped.append(Unmapped(place(segment, number), reason))
 
     return step
 
 
 @lru_cache(maxsize=65536)
-def _extra(raw: str, read: frozenset[int] | None, repeats: bool) -> tuple[tuple[int, str], ...]:
+def _extra(raw: str, rest: Rest | None, repeats: bool) -> tuple[tuple[int, str], ...]:
     """What the converters of a field do not read: (component, value) of single components, (0, value) of a whole
     repetition."""
     first, *others = raw.split("~")
-    found = [] if repeats else [(0, other) for other in others if other.strip("^& ")]
-    for repetition in (first, *others) if repeats else (first,):
-        for index, value in enumerate(repetition.split("^"), start=1):
-            if read is not None and index not in read and value and value != NULL:
-                found.append((index, value))
+    found = [] if repeats else [(0, other) for other in others if other != NULL and other.strip("^& ")]
+    if rest is not None:
+        for repetition in (first, *others) if repeats else (first,):
+            if repetition != NULL:
+                found += (pair for pair in rest(repetition) if pair[1].strip("& "))
     return tuple(found)
 
 
-def _leftover(number: int, read: frozenset[int] | None, repeats: bool) -> Step:
+def _leftover(number: int, rest: Rest | None, repeats: bool) -> Step:
     def step(raw: str, segment: Segment, targets: Mapping[str, Any], context: Context) -> None:
-        if "^" in raw or "~" in raw:
-            for component, value in _extra(raw, read, repeats):
-                context.residue.append(Residue(place(segment, number, component), value))
+        if "^" in raw or "~" in raw or "&" in raw:
+            for component, value in _extra(raw, rest, repeats):
+                _left(value, number, component, segment, context)
 
     return step
+
+
+def _left(value: str, number: int, component: int, segment: Segment, context: Context) -> None:
+    reason = _REASONS.get((segment.name, number, component))
+    if reason is None:
+        context.residue.append(Residue(place(segment, number, component), value))
+    elif context.lineage is not None:
+        context.unmapped.append(Unmapped(place(segment, number, component), reason))
+
+
+def spare(segment: Segment, number: int, rest: Rest, context: Context, repeats: bool = False) -> None:
+    """Accounts for a field that a converter read beside its own: what `rest` leaves of it is residue."""
+    raw = segment[number]
+    if raw != NULL and ("^" in raw or "~" in raw or "&" in raw):
+        for component, value in _extra(raw, rest, repeats):
+            _left(value, number, component, segment, context)
+
+
+def keep(segment: Segment, number: int, context: Context) -> None:
+    """A whole field that could not be used: residue, when it holds anything."""
+    _residue(segment[number], number, segment, context)
+
+
+def aim(context: Context, since: int, old: str, new: str) -> None:
+    """Lineage entries from `since` on whose target starts with `old` get `new` instead: a resource's id may only be
+    known after its rows ran, and a contact or an ingredient is a part of another resource."""
+    if context.lineage is not None:
+        context.lineage[since:] = [
+            entry._replace(target=new + entry.target.removeprefix(old)) if entry.target.startswith(old) else entry
+            for entry in context.lineage[since:]
+        ]
+
+
+def mark(context: Context) -> int:
+    """Where lineage stands now, for `aim`."""
+    return len(context.lineage or ())
 
 
 def check_names(names: Sequence[str]) -> list[str]:

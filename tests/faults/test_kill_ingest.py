@@ -15,8 +15,8 @@ import pytest
 from gateway.sandbox.ssmix2 import generate
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-FILES = 120
-SEEDS = 8
+FILES = 60
+SEEDS = 5
 LONG_SEEDS = 60
 
 CONFIGURATION = """
@@ -70,7 +70,7 @@ def kill_after(node: Path, tree: Path, files: int, pause_s: float) -> bool:
     """Kills once so many files are kept and a little longer. False when the run was over before."""
     process = start(node, tree)
     while process.poll() is None and kept(node) < files:
-        time.sleep(0.002)
+        time.sleep(0.01)
     if process.poll() is None:
         time.sleep(pause_s)
     killed = process.poll() is None
@@ -131,7 +131,7 @@ def stray_files(node: Path) -> tuple[set[str], set[str]]:
 @pytest.mark.skipif(os.name == "nt", reason="kill -9 is a POSIX signal")
 def test_a_killed_ingest_goes_on_and_ends_as_if_nothing_had_happened(tmp_path: Path, long: bool) -> None:
     tree = tmp_path / "tree"
-    generate(tree, seed=11, patients=10, files=FILES)
+    generate(tree, seed=11, patients=5, files=FILES)
     calm = new_node(tmp_path / "calm")
     finish(calm, tree)
     expected, exported = state(calm), export(calm)
@@ -178,10 +178,12 @@ def wait_until(condition: Callable[[], bool], deadline_s: float = 30.0) -> bool:
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks at /proc")
 def test_worker_processes_end_with_a_killed_parent(tmp_path: Path) -> None:
     tree = tmp_path / "tree"
-    generate(tree, seed=12, patients=30, files=900)
+    generate(tree, seed=12, patients=15, files=450)
     node = new_node(tmp_path / "node")
     arguments = ["ingest", str(tree), "--json", "--workers", "2", "--config", str(node / "musubi.toml")]
-    process = subprocess.Popen([sys.executable, "-m", "gateway.cli", *arguments], cwd=CHECKOUT, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gateway.cli", *arguments], cwd=CHECKOUT, stdout=subprocess.DEVNULL
+    )
     family: set[int] = set()
     try:
         # Two workers, and the resource tracker of multiprocessing.
@@ -195,4 +197,4 @@ def test_worker_processes_end_with_a_killed_parent(tmp_path: Path) -> None:
     assert family
     assert wait_until(lambda: not any(map(running, family))), "orphans"
     finish(node, tree)
-    assert kept(node) == 900
+    assert kept(node) == 450

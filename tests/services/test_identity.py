@@ -77,7 +77,7 @@ def test_the_order_of_people_does_not_matter(people: dict[PatientId, Facts]) -> 
 @given(PEOPLE)
 def test_everybody_is_in_one_cluster_and_no_cluster_contradicts_itself(people: dict[PatientId, Facts]) -> None:
     found = link(people).clusters
-    assert sorted((own.value for cluster in found for own in cluster)) == sorted(own.value for own in people)
+    assert sorted(own.value for cluster in found for own in cluster) == sorted(own.value for own in people)
     for cluster in found:
         assert not any(contradict(people[a], people[b]) for a in cluster for b in cluster)
 

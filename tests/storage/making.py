@@ -130,7 +130,9 @@ def message(
         stay_events=tuple(events),
         documents=documents,
         transform=f"urn:uuid:{name('xfrm', key, stamp, content)}",
-        blobs=tuple(pack(document.entry.blob, data) for document, data in zip(documents, (bundle, original), strict=True)),
+        blobs=tuple(
+            pack(document.entry.blob, data) for document, data in zip(documents, (bundle, original), strict=True)
+        ),
     )
 
 

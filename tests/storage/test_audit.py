@@ -19,7 +19,7 @@ def test_records_are_stored_in_order_and_readable_after_the_call(tmp_path: Path)
         query = AuditRecord("110112", "ITI-18", "E", 0, "node", "127.0.0.1", "1^^^&1.2&ISO", "query", "")
         store.audit.record(query, AuditRecord("110106", "ITI-43", "R", 8, "node"))
         with store.engine.connect() as connection:
-            rows = connection.execute(text("SELECT event, \"transaction\", outcome, patient FROM audit ORDER BY n")).all()
+            rows = connection.execute(text('SELECT event, "transaction", outcome, patient FROM audit ORDER BY n')).all()
     assert [tuple(row) for row in rows] == [("110112", "ITI-18", 0, "1^^^&1.2&ISO"), ("110106", "ITI-43", 8, "")]
 
 

@@ -16,7 +16,9 @@ LARGE = os.urandom(1) * (SMALL + 1)
 def with_blob(content: bytes) -> tuple[KeptMessage, str]:
     one = message("a", 0, "x")
     address = hashlib.sha256(content).hexdigest()
-    return KeptMessage(one.key, one.version, one.facility, one.patient, one.person, blobs=(pack(address, content),)), address
+    return KeptMessage(
+        one.key, one.version, one.facility, one.patient, one.person, blobs=(pack(address, content),)
+    ), address
 
 
 def keep(store: Storage, content: bytes) -> str:
@@ -50,7 +52,9 @@ def test_a_damaged_row_is_never_handed_out(tmp_path: Path) -> None:
                 store.blobs.open(address)
 
 
-@pytest.mark.parametrize("damage", [LARGE[:-1] + b"!" if LARGE[-1:] != b"!" else LARGE[:-1] + b"?", LARGE[:-1], LARGE + b"x"])
+@pytest.mark.parametrize(
+    "damage", [LARGE[:-1] + b"!" if LARGE[-1:] != b"!" else LARGE[:-1] + b"?", LARGE[:-1], LARGE + b"x"]
+)
 def test_a_damaged_file_is_refused_before_its_last_byte_is_out(tmp_path: Path, damage: bytes) -> None:
     with storage(tmp_path) as store:
         address = keep(store, LARGE)

@@ -25,7 +25,9 @@ M1 = PatientId("M1", MEDICAL_ID)
 def visit(number: str, facility: str = HOSPITAL, time: int = 0, flag: int = 1, **more: Any) -> KeptMessage:
     patient = f"p{number}-{facility[-2:]}"
     resources = [kept("Patient", patient, number, patient=patient)]
-    return message("a", time, number, flag, number=number, facility=facility, patient=patient, resources=resources, **more)
+    return message(
+        "a", time, number, flag, number=number, facility=facility, patient=patient, resources=resources, **more
+    )
 
 
 def keep(store: Storage, *messages: KeptMessage) -> dict[str, int]:
@@ -106,7 +108,7 @@ def links(store: Storage) -> list[Sequence[object]]:
     sql = (
         "SELECT 'id', authority, value, eid FROM identity UNION ALL SELECT 'patient', patient, facility, eid"
         " FROM identity_patient UNION ALL SELECT 'resource', type, rid, eid FROM resource"
-        ' UNION ALL SELECT \'document\', "entryUUID", status, eid FROM document'
+        " UNION ALL SELECT 'document', \"entryUUID\", status, eid FROM document"
     )
     with store.engine.connect() as connection:
         return sorted(map(tuple, connection.execute(text(sql))))
@@ -114,7 +116,9 @@ def links(store: Storage) -> list[Sequence[object]]:
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(VISITS, st.randoms(use_true_random=False), st.booleans())
-def test_the_order_of_arrival_does_not_decide_who_is_linked(visits: list[KeptMessage], chance: Any, single: bool) -> None:
+def test_the_order_of_arrival_does_not_decide_who_is_linked(
+    visits: list[KeptMessage], chance: Any, single: bool
+) -> None:
     shuffled = visits.copy()
     chance.shuffle(shuffled)
     with TemporaryDirectory() as one, TemporaryDirectory() as other:

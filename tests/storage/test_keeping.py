@@ -1,5 +1,6 @@
 """Order of arrival, re-runs and splits never matter; a batch is stored whole or not at all."""
 
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -93,7 +94,7 @@ def rows(store: Storage) -> dict[str, int]:
 
 def keep_split(store: Storage, files: list[FileOutcome], cuts: list[int]) -> None:
     edges = [0, *sorted(cut % (len(files) + 1) for cut in cuts), len(files)]
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in pairwise(edges):
         if start < end:
             store.keeping.keep(files[start:end], record)
 

@@ -26,7 +26,9 @@ def test_migrated_tables_are_made_of_the_same_words(tmp_path: Path) -> None:
     for engine in (migrated, created):
         with engine.connect() as connection:
             rows = {row.name: row.sql or "" for row in connection.execute(sql)}
-        found.append({name: sorted(words.replace(",", " ").replace("(", " ( ").split()) for name, words in rows.items()})
+        found.append(
+            {name: sorted(words.replace(",", " ").replace("(", " ( ").split()) for name, words in rows.items()}
+        )
     assert found[0] == found[1]
 
 

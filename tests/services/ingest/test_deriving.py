@@ -38,5 +38,9 @@ def test_stays_are_projected_the_same_in_any_order() -> None:
 
 def test_ids_are_deterministic() -> None:
     made = derivations("1.2.3")
-    assert made.association_id(RPLC, "a", "b") == made.association_id(RPLC, "a", "b") != made.association_id(RPLC, "b", "a")
+    assert (
+        made.association_id(RPLC, "a", "b")
+        == made.association_id(RPLC, "a", "b")
+        != made.association_id(RPLC, "b", "a")
+    )
     assert made.enterprise_id([PatientId("1", "2")]) != derivations("1.2.4").enterprise_id([PatientId("1", "2")])

@@ -49,7 +49,9 @@ def test_a_message_is_kept_under_its_key_with_both_documents() -> None:
     bundle, original = (zlib.decompress(blob.content) for blob in one.blobs)
     assert original == data
     assert b"1.50" in bundle and fhir.parse(bundle)["type"] == "collection"
-    assert [hashlib.sha256(content).hexdigest() for content in (bundle, original)] == [blob.sha256 for blob in one.blobs]
+    assert [hashlib.sha256(content).hexdigest() for content in (bundle, original)] == [
+        blob.sha256 for blob in one.blobs
+    ]
     types = {kept.rendered.type for kept in one.resources}
     assert {"Patient", "Observation", "DiagnosticReport", "Specimen", "Provenance"} <= types
 

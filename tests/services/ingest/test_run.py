@@ -65,7 +65,7 @@ def test_a_second_run_looks_and_writes_only_that_it_ran(tmp_path: Path, root: Pa
 
 
 def test_two_nodes_fed_in_other_orders_and_pieces_export_the_same_bytes(tmp_path: Path, root: Path) -> None:
-    whole, exported = ingest(tmp_path / "one", root)
+    _, exported = ingest(tmp_path / "one", root)
     files = [path for path in root.rglob("*") if path.is_file()]
     random.Random(5).shuffle(files)
     with node(tmp_path / "two") as (ingestor, store):
@@ -135,7 +135,7 @@ def test_a_rename_from_1_to_0_deletes(tmp_path: Path, root: Path) -> None:
     summary, exported = ingest(tmp_path / "node", copy)
     assert summary.states == {"unchanged": 23, "deleted": 1}
     assert summary.resources["Observation"] > 0
-    fresh, again = ingest(tmp_path / "fresh", copy)
+    _, again = ingest(tmp_path / "fresh", copy)
     assert exported == again
 
 
@@ -144,7 +144,9 @@ def test_a_path_that_does_not_exist_is_wrong_usage(tmp_path: Path) -> None:
         ingestor.run([str(tmp_path / "none")], rejects_file=tmp_path / "r")
 
 
-def test_an_error_while_storing_rejects_that_file_only(tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_while_storing_rejects_that_file_only(
+    tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     unlucky = sorted(os.fsencode(str(path)) for path in root.rglob("*_ADT-00_*") if path.is_file())[0]
     with node(tmp_path) as (ingestor, _):
         keep = ingestor.keeping.keep

@@ -14,7 +14,9 @@ def test_the_states_add_up_to_the_files_seen() -> None:
 
 def test_issues_of_files_and_of_the_store_are_counted_together() -> None:
     summary = Summary()
-    summary.count("rejected", FileOutcome(b"f", 1, 1, rejects=(Reject("", 0, "fatal", "not-hl7", "x"),), issues={"a": 2}))
+    summary.count(
+        "rejected", FileOutcome(b"f", 1, 1, rejects=(Reject("", 0, "fatal", "not-hl7", "x"),), issues={"a": 2})
+    )
     summary.add(Applied(issues={"a": 1, "b": 1}, resources={"Patient": 1}))
     assert summary.issues == {"a": 3, "b": 1}
     assert summary.reject_codes == {"not-hl7": 1}
