@@ -3,7 +3,7 @@
 import logging
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache, partial
@@ -24,6 +24,7 @@ from gateway.model.audit import AuditRecord
 from gateway.model.caller import UNRESTRICTED, Caller, Scope
 from gateway.model.clock import Chance, Clock
 from gateway.model.identity import PatientId
+from gateway.model.resource import SearchPlan
 from gateway.profiles.validator import Validator
 from gateway.serve.http import FederatedQuestion, HttpServices, create_app
 from gateway.serve.server import HttpServer, run_until_signal
@@ -32,11 +33,12 @@ from gateway.services.federate import Ask, Community, Question, ask_all, own_reg
 from gateway.services.ingest.deriving import derivations
 from gateway.services.ingest.reading import Reader, ReadingRules
 from gateway.services.ingest.run import Ingestor
-from gateway.services.search import SearchRules, system_aliases
+from gateway.services.search import TYPES, SearchRules, system_aliases
 from gateway.settings import Peer as PeerSettings
 from gateway.settings import Settings, check_may_serve
 from gateway.storage.blobs import pack
 from gateway.storage.opening import Storage, opened
+from gateway.storage.upgrade import differences
 from gateway.translate.context import Facilities
 
 ROLES = ("http",)
@@ -132,7 +134,7 @@ class Node:
             resources=self.parts.resources,
             audit=self.parts.audit,
             rules=SearchRules(
-                base=f"http://{http.host}:{http.port}/fhir",
+                base=f"{http.url}/fhir",
                 aliases=system_aliases(tuple(one.authority() for one in self.settings.authorities)),
                 affinity_domain=community.affinity_domain,
             ),
@@ -169,6 +171,8 @@ class Node:
         own = self.settings.community
         communities = [Community(own.id, own.name, own_registry(documents, scope))]
         with requests.Session() as session:
+            # A proxy or a .netrc of the environment is for people's browsers; peers stand in the configuration.
+            session.trust_env = False
             adapter = HTTPAdapter(pool_maxsize=max(10, len(self.settings.peers)))
             session.mount("http://", adapter)
             session.mount("https://", adapter)
@@ -227,8 +231,24 @@ def _chosen(communities: list[Community], wanted: tuple[str, ...] | None) -> lis
     return chosen
 
 
-def serve(settings: Settings, roles: tuple[str, ...] = ROLES) -> None:
-    """Runs a node until SIGTERM or SIGINT. Raises ConfigurationError and Unavailable before it listens."""
+def integrity(parts: Storage) -> list[str]:
+    """What is wrong with the database file and its tables, in the database's words; empty when nothing is."""
+    with parts.engine.connect() as connection:
+        found = [str(row[0]) for row in connection.exec_driver_sql("PRAGMA quick_check(10)")]
+    tables = differences(parts.engine)
+    return [words for words in found if words != "ok"] + ([f"{len(tables)} differences of schema"] if tables else [])
+
+
+def newest(parts: Storage) -> str:
+    """meta.lastUpdated of the youngest resource (FHIR instant); empty for an empty store."""
+    plans = (SearchPlan(type_, None, (), 1, sort=("-_lastUpdated",), with_total=False) for type_ in TYPES)
+    pages = (parts.resources.search(plan, UNRESTRICTED) for plan in plans)
+    return max((row.last_updated for page in pages for row in page.rows), default="")
+
+
+def serve(settings: Settings, roles: tuple[str, ...] = ROLES, *, announce: Callable[[], None] = lambda: None) -> None:
+    """Runs a node until SIGTERM or SIGINT. Raises ConfigurationError and Unavailable before it listens; `announce`
+    is called when it does."""
     check_may_serve(settings)
     with storage(settings) as parts:
         listening: dict[str, Any] = {}
@@ -236,5 +256,6 @@ def serve(settings: Settings, roles: tuple[str, ...] = ROLES) -> None:
         server = HttpServer(settings, create_app(node.http(listening)))
         listening["http"] = lambda: server.listening
         _LOG.info("process %s serves %s", os.getpid(), ", ".join(roles))
+        announce()
         run_until_signal(server)
         _LOG.info("stopped; %s threads left", threading.active_count() - 1)

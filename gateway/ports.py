@@ -13,7 +13,7 @@ from gateway.model.document import Association, DocumentQuery, StoredEntry
 from gateway.model.identity import Facts, Linked, PatientId
 from gateway.model.ingest import Applied, FileOutcome, Kept, Reject, Seen
 from gateway.model.outcome import StayEvent
-from gateway.model.resource import Rendered, SearchPage, SearchPlan, StoredResource
+from gateway.model.resource import SearchPage, SearchPlan, StoredResource
 
 
 class Resources(Protocol):
@@ -97,7 +97,7 @@ class Outbox(Protocol):
 class Derivations:
     """Pure functions of the layers above that storage calls inside its transaction. app.py hands them in."""
 
-    reindex: Callable[[bytes, int, str], Rendered]
+    reindex: Callable[[bytes, int, str], Kept]
     """(body, rank, logical id of the patient) -> index values, when an older body is shown again."""
     project: Callable[[Sequence[StayEvent]], Sequence[Kept]]
     """All current stay events of one patient -> Encounter and Provenance."""

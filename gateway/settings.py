@@ -63,6 +63,11 @@ class Http(Section):
     max_body_bytes: int = 16 * 1024 * 1024
     """Largest request body read, in bytes; one larger is refused with 413 before it is parsed."""
 
+    @property
+    def url(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
 
 class Mllp(Section):
     host: str = "127.0.0.1"

@@ -19,7 +19,7 @@ SEVERITIES = ("fatal", "error", "warning", "information")
 CALLS: dict[str, tuple[int | str, int]] = {
     "Issue": (0, 1),
     "issue": (0, 1),
-    "bad_field": ("warning", 4),
+    "bad_field": ("warning", 3),
     "Reject": (2, 3),
     "Rejected": ("error", 0),
 }

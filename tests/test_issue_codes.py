@@ -43,6 +43,7 @@ def test_the_table_is_in_order_and_complete() -> None:
     codes = [row["code"] for row in rows()]
     assert codes == sorted(set(codes), key=str.lower)
     for row in rows():
+        assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*|XDS[A-Za-z]+", row["code"])
         assert set(row["severity"].split("|")) <= set(SEVERITIES), row["code"]
         assert row["en"].endswith("."), row["code"]
         assert re.search(r"[ぁ-んァ-ヶ一-龠]", row["ja"]), row["code"]
@@ -61,7 +62,7 @@ def test_the_page_is_in_step_with_the_table() -> None:
     [
         ('issues.append(Issue("warning", "a-b", where, text))', [("a-b", "warning")]),
         ('context.issue("error", "a-b", where, text)', [("a-b", "error")]),
-        ('bad_field(raw, fields, segment, context, "a-b", "words")', [("a-b", "warning")]),
+        ('bad_field(raw, segment, context, "a-b", "words")', [("a-b", "warning")]),
         ('raise Rejected("a-b", "reason")', [("a-b", "error")]),
         ('raise Rejected("a-b", "reason", "fatal")', [("a-b", "fatal")]),
         ('Reject("", 0, "fatal", "a-b", "reason")', [("a-b", "fatal")]),

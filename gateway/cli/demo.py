@@ -157,12 +157,14 @@ def _await_ready(node: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
     import requests
 
     deadline = time.monotonic() + START_WITHIN_S
+    session = requests.Session()
+    session.trust_env = False  # the node is on this machine: no proxy stands between
     while time.monotonic() < deadline:
         if node.poll() is not None:
             words: Any = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
             raise Unavailable(words[-1].removeprefix("musubi: ") if words else f"a node ended with {node.returncode}")
         try:
-            if requests.get(f"http://127.0.0.1:{port}/readyz", timeout=2).ok:
+            if session.get(f"http://127.0.0.1:{port}/readyz", timeout=2).ok:
                 return
         except requests.RequestException:
             pass

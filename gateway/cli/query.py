@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.cli._frame import DONE, UNREACHABLE, ConfigOption, JsonOption, app, print_json, settings_of
+from gateway.cli._frame import DONE, UNREACHABLE, ConfigOption, JsonOption, app, need_oid, print_json, settings_of
 from gateway.errors import BadInput, Unavailable
 from gateway.model.identity import PatientId
 
@@ -29,7 +29,7 @@ def query(
     if unknown := [word for word in wanted if word not in TYPES]:
         raise typer.BadParameter(f"{unknown[0]!r}: lab, rx or documents", param_hint="--type")
     try:
-        PatientId.parse(patient)
+        need_oid(PatientId.parse(patient).authority, "--patient")
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--patient") from None
     settings = settings_of(config)
@@ -39,7 +39,7 @@ def query(
     if deadline:
         body["deadline_s"] = deadline
     limit_s = (deadline or settings.federation.deadline_s) + 5
-    answer = ask_node(f"http://{settings.http.host}:{settings.http.port}", body, limit_s)
+    answer = ask_node(settings.http.url, body, limit_s)
     if as_json:
         print_json(answer)
     else:
@@ -52,7 +52,9 @@ def ask_node(address: str, body: dict[str, Any], limit_s: float) -> dict[str, An
     import requests
 
     try:
-        response = requests.post(f"{address}/api/query", json=body, timeout=limit_s)
+        with requests.Session() as session:
+            session.trust_env = False  # the node is on this machine: no proxy stands between
+            response = session.post(f"{address}/api/query", json=body, timeout=limit_s)
         answer: dict[str, Any] = response.json()
     except (requests.ConnectionError, requests.Timeout):
         raise Unavailable(f"no node answers at {address}; start it with musubi serve") from None

@@ -20,7 +20,9 @@ def serve(
     if unknown:
         raise typer.BadParameter(f"{unknown[0]}: this version runs all or http", param_hint="--role")
     settings = settings_of(config)
-    address = f"http://{settings.http.host}:{settings.http.port}"
-    typer.echo(f"{settings.community.name} ({settings.community.id}) at {address}/fhir", err=True)
-    parts.serve(settings)
+
+    def announce() -> None:
+        typer.echo(f"{settings.community.name} ({settings.community.id}) at {settings.http.url}/fhir", err=True)
+
+    parts.serve(settings, announce=announce)
     return DONE

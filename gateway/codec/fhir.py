@@ -48,8 +48,10 @@ def _default(value: object) -> orjson.Fragment:
 
 def number(value: Decimal) -> str:
     """The digits of a finite Decimal as JSON: 0.0000001 stays that and is not 1E-7, 1E+3 is not padded to 1000."""
+    if "E" not in (shown := str(value)):
+        return shown
     exponent = value.as_tuple().exponent
-    return format(value, "f") if isinstance(exponent, int) and -_MAX_EXPONENT <= exponent <= 0 else str(value)
+    return format(value, "f") if isinstance(exponent, int) and -_MAX_EXPONENT <= exponent <= 0 else shown
 
 
 def parse(data: bytes) -> dict[str, Any]:

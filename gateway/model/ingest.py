@@ -4,6 +4,7 @@ The state of the store is a function of the set of accepted file versions and of
 each (SS-MIX2 1.2 削除フラグ: 1 valid, 2 superseded, 0 deleted). Nothing in it remembers what came first.
 """
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
@@ -58,21 +59,102 @@ class Claim(NamedTuple):
         return (-self.rank, self.source_time, self.hash)
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """One resource of a message, rendered and indexed, with the first 16 bytes of its body's SHA-256."""
+class Kept(NamedTuple):
+    """One resource of a message, rendered and indexed (model/resource.py Rendered), flat.
 
-    rendered: Rendered
+    This and KeptDocument are tuples of text because they are what crosses from worker to writer in great numbers: a
+    tuple is pickled in a fifth of the time of a frozen dataclass.
+    """
+
+    type: str
+    id: str
+    patient: str
+    rank: int
     hash: bytes
+    """First 16 bytes of the SHA-256 of `body`."""
+    body: bytes
+    status: str
+    date_start: str
+    date_end: str
+    tokens: tuple[tuple[str, str, str], ...]
+    """(parameter, code, system)"""
+    strings: tuple[tuple[str, str], ...]
+    references: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def of(cls, rendered: Rendered) -> "Kept":
+        return cls(
+            rendered.type,
+            rendered.id,
+            rendered.patient,
+            rendered.rank,
+            hashlib.sha256(rendered.body).digest()[:16],
+            rendered.body,
+            rendered.status,
+            rendered.date_start,
+            rendered.date_end,
+            tuple((token.param, token.code, token.system) for token in rendered.tokens),
+            rendered.strings,
+            rendered.references,
+        )
 
 
-@dataclass(frozen=True, slots=True)
-class KeptDocument:
-    """One document of a message: its registry entry (patientId and status are filled in by storage) and its XML."""
+class KeptDocument(NamedTuple):
+    """One document of a message: its registry entry, flat, and its XML. From `uniqueId` on, but for the last two, in
+    the order of the registry's columns. patientId and status are the registry's to fill in."""
 
     kind: Literal["bundle", "original"]
-    entry: DocumentEntry
+    entryUUID: str
+    uniqueId: str
+    repositoryUniqueId: str
+    mimeType: str
+    objectType: str
+    classCode: str
+    classCodeScheme: str
+    typeCode: str
+    typeCodeScheme: str
+    formatCode: str
+    formatCodeScheme: str
+    practiceSettingCode: str
+    practiceSettingCodeScheme: str
+    healthcareFacilityTypeCode: str
+    healthcareFacilityTypeCodeScheme: str
+    creationTime: str
+    serviceStartTime: str
+    serviceStopTime: str
+    hash: str
+    size: int
+    blob: str
+    codes: tuple[tuple[str, str, str], ...]
+    """(attribute, code, scheme) of confidentialityCode, eventCodeList and authorPerson."""
     xml: bytes
+
+    @classmethod
+    def of(cls, kind: Literal["bundle", "original"], entry: DocumentEntry, xml: bytes) -> "KeptDocument":
+        codes = {("confidentialityCode", code.code, code.scheme) for code in entry.confidentialityCode}
+        codes.update(("eventCodeList", code.code, code.scheme) for code in entry.eventCodeList)
+        codes.update(("authorPerson", author.person, "") for author in entry.author if author.person)
+        return cls(
+            kind,
+            entry.entryUUID,
+            entry.uniqueId,
+            entry.repositoryUniqueId,
+            entry.mimeType,
+            entry.objectType,
+            *(entry.classCode.code, entry.classCode.scheme),
+            *(entry.typeCode.code, entry.typeCode.scheme),
+            *(entry.formatCode.code, entry.formatCode.scheme),
+            *(entry.practiceSettingCode.code, entry.practiceSettingCode.scheme),
+            *(entry.healthcareFacilityTypeCode.code, entry.healthcareFacilityTypeCode.scheme),
+            entry.creationTime,
+            entry.serviceStartTime,
+            entry.serviceStopTime,
+            entry.hash,
+            entry.size,
+            entry.blob,
+            tuple(sorted(codes)),
+            xml,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ or its flag changes. `patientId` and status are columns; the stored XML carries 
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from gateway.model.document import APPROVED, DEPRECATED, RPLC, XFRM, DocumentEntry
+from gateway.model.document import APPROVED, DEPRECATED, RPLC, XFRM
 from gateway.model.ingest import KeptBlob, KeptDocument, KeptMessage, Version, current_version, replacements
 from gateway.ports import Derivations
 from gateway.storage.engines import Driver
@@ -29,7 +29,7 @@ def keep_documents(
     current: Mapping[str, Version | None],
 ) -> None:
     """Registers the documents of new versions. An entry that is already there (equal bytes twice) stays as it is."""
-    wanted = [kept.entry.entryUUID for message in messages for kept in message.documents]
+    wanted = [kept.entryUUID for message in messages for kept in message.documents]
     have = {row[0] for row in driver.among('SELECT "entryUUID" FROM document WHERE "entryUUID" IN (@)', wanted)}
     rows: list[tuple[object, ...]] = []
     codes: list[tuple[object, ...]] = []
@@ -38,15 +38,15 @@ def keep_documents(
     for message in messages:
         numbers: dict[str, int] = {}
         for kept in message.documents:
-            if kept.entry.entryUUID in have:
+            if kept.entryUUID in have:
                 continue
-            have.add(kept.entry.entryUUID)
+            have.add(kept.entryUUID)
             n = numbers[kept.kind] = driver.number("document")
             newest = current[message.key]
             shown = newest is not None and source_name(newest) == source_name(message.version)
             rows.append(_row(n, message, kept, eid_of.get(message.patient, ""), APPROVED if shown else DEPRECATED))
-            codes += [(n, *code) for code in _codes(kept.entry)]
-            jobs.append((driver.number("outbox"), NOTIFY, kept.entry.entryUUID, now, None, 0))
+            codes += [(n, *code) for code in kept.codes]
+            jobs.append((driver.number("outbox"), NOTIFY, kept.entryUUID, now, None, 0))
         if len(numbers) == 2 and message.transform:
             links.append((numbers["bundle"], numbers["original"], XFRM, message.transform))
     driver.insert(document, rows)
@@ -113,20 +113,7 @@ def keep_blobs(driver: Driver, blobs: Iterable[KeptBlob]) -> None:
 
 def _row(n: int, message: KeptMessage, kept: KeptDocument, eid: str, status: str) -> tuple[object, ...]:
     """In column order of the table."""
-    entry = kept.entry
     return (
-        n, entry.entryUUID, entry.uniqueId, eid, message.patient, message.facility, message.key,
-        source_name(message.version), kept.kind, status, entry.repositoryUniqueId, entry.mimeType, entry.objectType,
-        entry.classCode.code, entry.classCode.scheme, entry.typeCode.code, entry.typeCode.scheme,
-        entry.formatCode.code, entry.formatCode.scheme, entry.practiceSettingCode.code,
-        entry.practiceSettingCode.scheme, entry.healthcareFacilityTypeCode.code,
-        entry.healthcareFacilityTypeCode.scheme, entry.creationTime, entry.serviceStartTime, entry.serviceStopTime,
-        entry.hash, entry.size, entry.blob, kept.xml,
+        n, kept.entryUUID, kept.uniqueId, eid, message.patient, message.facility, message.key,
+        source_name(message.version), kept.kind, status, *kept[3:-2], kept.xml,
     )  # fmt: skip
-
-
-def _codes(entry: DocumentEntry) -> set[tuple[str, str, str]]:
-    found = {("confidentialityCode", code.code, code.scheme) for code in entry.confidentialityCode}
-    found.update(("eventCodeList", code.code, code.scheme) for code in entry.eventCodeList)
-    found.update(("authorPerson", author.person, "") for author in entry.author if author.person)
-    return found

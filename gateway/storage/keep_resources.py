@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from gateway.model.ingest import Claim, Kept
-from gateway.model.resource import Rendered
 from gateway.ports import Derivations
 from gateway.storage.engines import Driver
 from gateway.storage.schema import contribution, resource, resource_reference, resource_string, resource_token
@@ -27,6 +26,10 @@ class Contribution(NamedTuple):
     source_time: str
     facility: str
     kept: Kept
+
+    @property
+    def claim(self) -> Claim:
+        return Claim(self.kept.rank, self.source_time, self.kept.hash)
 
 
 @dataclass(slots=True)
@@ -69,11 +72,21 @@ class _Rows:
     references: list[tuple[object, ...]] = field(default_factory=list)
     changed: dict[str, int] = field(default_factory=dict)
 
-    def index(self, n: int, rendered: Rendered) -> None:
-        type_, patient, start = rendered.type, rendered.patient, rendered.date_start
-        self.tokens += [(n, t.param, t.code, t.system, type_, patient, start) for t in rendered.tokens]
-        self.strings += [(n, param, value, type_) for param, value in rendered.strings]
-        self.references += [(n, param, target, type_) for param, target in rendered.references]
+    def index(self, n: int, kept: Kept) -> None:
+        type_, patient, start = kept.type, kept.patient, kept.date_start
+        self.tokens += [(n, *token, type_, patient, start) for token in kept.tokens]
+        self.strings += [(n, *string, type_) for string in kept.strings]
+        self.references += [(n, *reference, type_) for reference in kept.references]
+
+    def create(self, state: _State, one: Contribution, now: str, eid: str) -> None:
+        """A resource that is shown as its first contribution gives it (`state.versions` counts those before)."""
+        kept, number = one.kept, state.versions + 1
+        self.inserts.append(
+            (state.n, kept.type, kept.id, number, number, now, 0, kept.body, state.patient, eid, one.facility,
+             kept.status, kept.date_start, kept.date_end, kept.rank, one.source_time, kept.hash)
+        )  # fmt: skip
+        self.index(state.n, kept)
+        self.count(kept.type)
 
     def count(self, type_: str) -> None:
         self.changed[type_] = self.changed.get(type_, 0) + 1
@@ -99,7 +112,7 @@ def keep_resources(
     driver.insert(
         contribution,
         [
-            (c.file, state.n, int(c.live), c.kept.rendered.rank, c.source_time, c.kept.hash)
+            (c.file, state.n, int(c.live), c.kept.rank, c.source_time, c.kept.hash)
             for state in states
             for c in state.given
         ],
@@ -118,8 +131,7 @@ def _load(
     """The touched resources; one that is not there yet gets its number."""
     by_type: dict[str, dict[str, list[Contribution]]] = {}
     for one in given:
-        rendered = one.kept.rendered
-        by_type.setdefault(rendered.type, {}).setdefault(rendered.id, []).append(one)
+        by_type.setdefault(one.kept.type, {}).setdefault(one.kept.id, []).append(one)
     states: dict[int, _State] = {}
     for type_, wanted in by_type.items():
         sql = f"SELECT {_STATE} FROM resource WHERE type = ? AND rid IN (@)"
@@ -129,7 +141,7 @@ def _load(
             state.given = wanted.pop(state.rid)
         for rid, contributions in wanted.items():
             n = driver.number("resource")
-            patient = contributions[0].kept.rendered.patient
+            patient = contributions[0].kept.patient
             states[n] = _State(n, type_, rid, 0, 0, 0, 0, "", None, patient, fresh=True, given=contributions)
     asked = {n for _, n in withdrawn}
     asked.update(row[0] for row in driver.among("SELECT n FROM contribution WHERE file IN (@)", turned))
@@ -158,13 +170,17 @@ def _settle(
     rows: _Rows,
 ) -> None:
     """Decides what one resource shows now and notes the rows for it."""
+    if state.fresh and len(state.given) == 1 and state.given[0].live:
+        # Nearly every resource of a first load: nothing to compare with.
+        rows.create(state, state.given[0], now, eid_of.get(state.patient, ""))
+        return
     shown, winner, versions_before = state.shown(), _winner(driver, state), state.versions
     bodies = {one.kept.hash: one for one in sorted(state.given, key=lambda one: one.source_time, reverse=True)}
     for hash_, one in sorted(bodies.items(), key=lambda item: (item[1].source_time, item[0])):
         is_shown = (winner is not None and hash_ == winner.hash) or (shown is not None and hash_ == shown.hash)
         if not is_shown and hash_ not in known:
             state.versions += 1
-            rows.versions.append((state.n, state.versions, now, one.source_time, 0, hash_, one.kept.rendered.body))
+            rows.versions.append((state.n, state.versions, now, one.source_time, 0, hash_, one.kept.body))
             known.add(hash_)
     if shown is not None and winner is not None and winner.hash == shown.hash:
         if winner != shown or state.versions != versions_before:
@@ -190,7 +206,7 @@ def _winner(driver: Driver, state: _State) -> Claim | None:
     winner = state.shown()
     for one in state.given:
         if one.live:
-            claim = Claim(one.kept.rendered.rank, one.source_time, one.kept.hash)
+            claim = one.claim
             if winner is None or claim.weight > winner.weight:
                 winner = claim
     return winner
@@ -217,9 +233,12 @@ def _show(
     rows: _Rows,
 ) -> None:
     """A new version: another content, or a tombstone."""
-    state.versions += 1
     n, eid = state.n, eid_of.get(state.patient, "")
     facility = state.given[0].facility if state.given else ""
+    if state.fresh and winner is not None:
+        rows.create(state, next(one for one in state.given if one.live and one.claim == winner), now, eid)
+        return
+    state.versions += 1
     if not state.fresh:
         rows.cleared.append((n,))
     if winner is None:
@@ -233,27 +252,20 @@ def _show(
             rows.tombstones.append((state.versions, state.versions, now, source_time, n))
             rows.count(state.type)
         return
-    rendered = _rendered(driver, derive, state, winner, bodies)
+    kept = _content(driver, derive, state, winner, bodies)
     rows.count(state.type)
-    rows.index(n, rendered)
-    if state.fresh:
-        rows.inserts.append(
-            (n, state.type, state.rid, state.versions, state.versions, now, 0, rendered.body, state.patient, eid,
-             facility, rendered.status, rendered.date_start, rendered.date_end, winner.rank, winner.source_time,
-             winner.hash)
-        )  # fmt: skip
-    else:
-        rows.updates.append(
-            (state.versions, state.versions, now, rendered.body, rendered.status, rendered.date_start,
-             rendered.date_end, winner.rank, winner.source_time, winner.hash, n)
-        )  # fmt: skip
+    rows.index(n, kept)
+    rows.updates.append(
+        (state.versions, state.versions, now, kept.body, kept.status, kept.date_start, kept.date_end, winner.rank,
+         winner.source_time, winner.hash, n)
+    )  # fmt: skip
 
 
-def _rendered(
+def _content(
     driver: Driver, derive: Derivations, state: _State, winner: Claim, bodies: Mapping[bytes, Contribution]
-) -> Rendered:
+) -> Kept:
     if winner.hash in bodies:
-        return bodies[winner.hash].kept.rendered
+        return bodies[winner.hash].kept
     row = driver.row(
         "SELECT body FROM resource_version WHERE n = ? AND hash = ? AND body IS NOT NULL LIMIT 1",
         (state.n, winner.hash),

@@ -309,7 +309,7 @@ def _project(driver: Driver, derive: Derivations, patient: str, facility_of: dic
     source_time = max((event.source_time for event in events), default="")
     wanted: dict[tuple[str, str], Kept] = {}
     if events:
-        wanted = {(kept.rendered.type, kept.rendered.id): kept for kept in derive.project(events)}
+        wanted = {(kept.type, kept.id): kept for kept in derive.project(events)}
     facility = rows[0][1] if rows else facility_of.get(patient, "")
     file = _stay_file(driver, patient, facility)
     sql = (

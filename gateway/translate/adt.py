@@ -6,13 +6,14 @@ from typing import Any
 from gateway.codec.er7 import Message, Segment
 from gateway.model.outcome import StayEvent
 from gateway.translate.allergy import add_allergy
-from gateway.translate.common import HEAD, Rules, leave
+from gateway.translate.common import HEAD, Rules, leave, settle_period
 from gateway.translate.context import Context
 from gateway.translate.coverage import add_coverage
-from gateway.translate.datatypes import Fragment, bad_field, clean, coded, component
+from gateway.translate.datatypes import Fragment, bad_field, component, concept_of, cwe_rest, plain
 from gateway.translate.observation import OBSERVATION_CATEGORY, add_basic_observation
-from gateway.translate.people import add_contact, department, practitioner, resource
-from gateway.translate.rules import converter, table
+from gateway.translate.people import add_contact, further_people, practitioner, resource, xcn_rest
+from gateway.translate.rules import aim, converter, mark, residue_of, table
+from gateway.translate.stay import project
 
 BASICS = Rules(
     **HEAD,
@@ -70,6 +71,7 @@ def visit(message: Message, context: Context) -> dict[str, Any]:
 def stay_event(message: Message, context: Context, source_time: str, source: str) -> StayEvent:
     """ADT-22 or ADT-52: one event of a stay; translate/stay.py makes the Encounter of all of them."""
     fragment: Fragment = {}
+    since = mark(context)
     fill_encounter(message, fragment, context)
     period = fragment.get("period", {})
     occurred = period.get("start" if context.data_type == "ADT-22" else "end", "")
@@ -78,7 +80,7 @@ def stay_event(message: Message, context: Context, source_time: str, source: str
         context.issue("warning", "no-event-time", f"PV1[1]-{field}", "the event has no time; it joins no other event")
     msh = message.first("MSH")
     trigger = component(msh[9], 2) if msh else ""
-    return StayEvent(
+    event = StayEvent(
         patient=context.patient,
         data_type=context.data_type,
         occurred_at=occurred,
@@ -87,28 +89,29 @@ def stay_event(message: Message, context: Context, source_time: str, source: str
         cancelled=trigger in table("adt-cancel-triggers"),
         fragment=fragment,
     )
+    if context.lineage is not None:
+        aim(context, since, "Encounter/", f"Encounter/{project([event])[0]['id']}")
+    return event
 
 
 def fill_encounter(message: Message, encounter: Fragment, context: Context) -> None:
     """EVN and PV1 of a visit or stay message into an Encounter; everything else stays residue."""
-    pv1 = message.all("PV1")
     for segment in message.segments:
         if segment.name == "EVN":
             VISIT["EVN"].apply(segment, {}, context)
         elif segment.name == "PV1" and segment.ordinal == 1:
             VISIT["PV1"].apply(segment, {"Encounter": encounter}, context)
-    leave([s for s in message.segments if s.name not in ("MSH", "PID", "EVN", "PV1")] + _others(pv1), BASICS, context)
-
-
-def _others(segments: list[Segment]) -> list[Segment]:
-    return segments[1:]
+        elif segment.name not in ("MSH", "PID"):
+            residue_of(segment, context)
+    if (pv1 := message.first("PV1")) is not None:
+        settle_period(encounter, pv1, 45, context)
 
 
 @converter(1)
 def encounter_class(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
     code = table("encounter-class").get(component(raw, 1))
     if code is None:
-        bad_field(raw, fields, segment, context, "code-unknown", "the code is not in the table encounter-class")
+        bad_field(raw, segment, context, "code-unknown", "the code is not in the table encounter-class")
         return None
     return {"system": ACT_CODE, "code": code}
 
@@ -116,7 +119,7 @@ def encounter_class(raw: str, fields: list[str], segment: Segment, context: Cont
 @converter(1, 2, 3, 4, 5, 6, 7, 8, 9)
 def encounter_location(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
     """PL (病棟 ward, 病室 room, 病床 bed; or a clinic) as words; there is no Location master to refer to."""
-    parts = [clean(p) for p in raw.split("^")]
+    parts = [plain(p) for p in raw.split("^")]
     words = "-".join(p for p in parts[:3] if p)
     if len(parts) > 8 and parts[8]:
         words = f"{words} {parts[8]}".strip()
@@ -127,29 +130,23 @@ def encounter_location(raw: str, fields: list[str], segment: Segment, context: C
     return {"location": {"identifier": identifier, "display": words}}
 
 
-@converter(1, 2, 3, 4, 10, 15, repeats=True)
+@converter(repeats=True, rest=xcn_rest)
 def attending(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
-    return _participant(raw, "ATND", context)
+    return _participant(raw, "ATND", segment, context)
 
 
-@converter(1, 2, 3, 4, 10, 15, repeats=True)
+@converter(repeats=True, rest=xcn_rest)
 def admitting(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
-    return _participant(raw, "ADM", context)
+    return _participant(raw, "ADM", segment, context)
 
 
-def _participant(raw: str, role: str, context: Context) -> Fragment | None:
+def _participant(raw: str, role: str, segment: Segment, context: Context) -> Fragment | None:
+    further_people(raw, segment, context)
     person = practitioner(raw, context)
     return person and {"type": [{"coding": [{"system": PARTICIPATION, "code": role}]}], "individual": person}
 
 
-@converter(1, 2, 3, 4, 5, 6)
-def department_code(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
-    return department(raw, context)
-
-
-@converter(1, 2, 3, 4, 5, 6)
+@converter(rest=cwe_rest)
 def discharge_disposition(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
     """PV1-36, user table 0112 (転帰・退院先): the code as sent, under the v2 table."""
-    return coded(raw if "^" in raw else f"{raw}^^HL70112", context.facility.oid).concept
-
-
+    return concept_of(raw if "^" in raw else f"{raw}^^HL70112", segment, context)

@@ -2,9 +2,9 @@
 
 from gateway.codec.er7 import Segment
 from gateway.translate.context import Context
-from gateway.translate.datatypes import Fragment, absent, bad_field, clean, coded, component
+from gateway.translate.datatypes import Fragment, absent, bad_field, clean, component, concept_of, cwe_rest, plain
 from gateway.translate.people import CORE
-from gateway.translate.rules import SegmentRules, converter, table
+from gateway.translate.rules import SegmentRules, all_but, converter, table
 
 CLINICAL = "http://terminology.hl7.org/CodeSystem/allergyintolerance-clinical"
 JFAGY = {
@@ -35,50 +35,68 @@ def add_allergy(segment: Segment, context: Context, rules: SegmentRules) -> None
     context.add(allergy)
 
 
-@converter(1, 2, 3)
+def _category_rest(repetition: str) -> tuple[tuple[int, str], ...]:
+    """What `allergy_category` leaves: the words of a category that has a code in FHIR, and foreign table names."""
+    words = (2,) if table("allergy-category").get(component(repetition, 1)) == "" else ()
+    return tuple(pair for pair in _BEYOND_CODE(repetition) if pair[0] not in words)
+
+
+_BEYOND_CODE = all_but(1, words=((3, frozenset({"HL70127"})),))
+
+
+@converter(rest=_category_rest)
 def allergy_category(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
     """Table 0127. MA and MC (miscellaneous) are known and say no category; their words are kept with the code."""
     code = component(raw, 1)
     category = table("allergy-category").get(code)
     if category is None:
-        bad_field(raw, fields, segment, context, "code-unknown", "the code is not in the table allergy-category")
+        bad_field(raw, segment, context, "code-unknown", "the code is not in the table allergy-category")
         return None
     fragment: Fragment = {"category": [category]} if category else {}
-    kind = coded(raw if raw.count("^") >= 2 else f"{code}^^HL70127", context.facility.oid).concept
-    if kind and not category:
-        fragment["note"] = [{"text": clean(f"{kind.get('text', '')} ({code})".strip())}]
+    if not category:
+        fragment["note"] = [{"text": f"{component(raw, 2)} ({code})".strip()}]
     return fragment
 
 
-@converter(1, 2, 3, 4, 5, 6, 9)
+@converter(rest=cwe_rest)
 def allergen(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
-    concept = coded(raw, context.facility.oid).concept
+    concept = concept_of(raw, segment, context)
     parts = raw.split("^")
     if concept is None or len(parts) < 3 or parts[2] != "J-FAGY":
         return concept
     system = JFAGY.get(parts[0][2:3])
     if system is None:
         return concept
-    codings = [c for c in concept["coding"] if c["code"] != clean(parts[0])]
-    return {**concept, "coding": [{"system": system, "code": clean(parts[0])}, *codings]}
+    code = clean(parts[0])
+    codings = [c for c in concept["coding"] if c["code"] != code]
+    # The displays of J-FAGY are published, so the sender's words stand in the text (ADR 0006).
+    words = dict.fromkeys(c["display"] for c in concept["coding"] if c["code"] == code and "display" in c)
+    said = concept.get("text", "")
+    more = "".join(f"（{other}）" for other in words if other not in said)
+    text = {"text": said + more} if said + more else {}
+    return {**concept, "coding": [{"system": system, "code": code}, *codings], **text}
 
 
 @converter(1)
 def allergy_severity(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
     severity = table("allergy-severity").get(component(raw, 1))
     if severity is None:
-        bad_field(raw, fields, segment, context, "code-unknown", "the code is not in the table allergy-severity")
+        bad_field(raw, segment, context, "code-unknown", "the code is not in the table allergy-severity")
         return None
     # One reaction holds both: where AL1-5 names it, its converter adds the severity.
-    return None if clean(segment[5]) else {"reaction": [{"severity": severity}]}
+    return {} if _reactions(segment[5]) else {"reaction": [{"severity": severity}]}
 
 
 @converter(repeats=True)
 def allergy_reaction(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
     """AL1-5: words of the reaction. They join the severity of AL1-4 in one reaction."""
-    words = [{"text": text} for part in raw.split("~") if (text := clean(part.replace("^", " ")))]
+    words = _reactions(raw)
     severity = table("allergy-severity").get(component(segment[4], 1)) if segment[4] else None
     if not words:
         return None
     reaction: Fragment = {"manifestation": words}
     return {"reaction": [reaction]} if severity is None else {"reaction": [reaction | {"severity": severity}]}
+
+
+def _reactions(raw: str) -> list[Fragment]:
+    return [{"text": text} for part in raw.split("~") if (text := plain(part.replace("^", " ")))]

@@ -18,9 +18,11 @@ def bundle(
     A transaction of a valid file (flag 1) puts every resource under its own id; of a deleted file (flag 0) it deletes
     them, but not what other messages also tell of; of a superseded one (flag 2) it holds nothing.
     """
-    made: dict[str, Any] = {"resourceType": "Bundle", "meta": {"source": quote(file, safe="/-_.~")}} if file else {
-        "resourceType": "Bundle"
-    }
+    made: dict[str, Any] = (
+        {"resourceType": "Bundle", "meta": {"source": quote(file, safe="/-_.~")}}
+        if file
+        else {"resourceType": "Bundle"}
+    )
     made["identifier"] = {"system": SHA256, "value": sha256}
     made["type"] = kind
     if timestamp:

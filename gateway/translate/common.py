@@ -6,10 +6,10 @@ from gateway.codec.er7 import Message, Segment
 from gateway.model.outcome import Unmapped
 from gateway.translate import times
 from gateway.translate.context import Context
-from gateway.translate.datatypes import Fragment, absent, clean, component
+from gateway.translate.datatypes import Fragment, absent, component, plain
 from gateway.translate.ids import local_system
-from gateway.translate.people import facility_organization, resource, start_patient
-from gateway.translate.rules import SegmentRules, converter, place, residue_of
+from gateway.translate.people import resource, start_patient
+from gateway.translate.rules import SegmentRules, converter, keep, place, residue_of
 
 SOURCE = "ss-mix2"
 SHA256 = "urn:oid:2.16.840.1.101.3.4.2.1"
@@ -57,8 +57,18 @@ def leave(segments: list[Segment], rules: Rules, context: Context) -> None:
             residue_of(segment, context)
 
 
-def ordering_facility(orc: Segment, context: Context) -> None:
-    facility_organization(orc, context)
+def settle_period(target: Fragment, segment: Segment, end_field: int, context: Context) -> None:
+    """FHIR per-1: a period does not end before it begins. Of one that does, the end is residue and not in the output."""
+    period = target.get("period", {})
+    if "start" in period and "end" in period and reversed_period(period["start"], period["end"]):
+        context.issue("warning", "period-reversed", place(segment, end_field), "the end lies before the beginning")
+        keep(segment, end_field, context)
+        del period["end"]
+
+
+def reversed_period(start: str, end: str) -> bool:
+    """Whether all of `end` lies before all of `start` (FHIR dates or times, of any precision)."""
+    return times.utc_range(end)[1] <= times.utc_range(start)[0]
 
 
 # -- Provenance -------------------------------------------------------------------------------------------------------
@@ -109,4 +119,4 @@ def provenance(message: Message, rules: Rules, context: Context, sha256: str, fi
 @converter(repeats=True)
 def annotation(raw: str, fields: list[str], segment: Segment, context: Context) -> list[Fragment]:
     """Free text -> Annotation, one a repetition."""
-    return [{"text": words} for part in raw.split("~") if (words := clean(part))]
+    return [{"text": words} for part in raw.split("~") if (words := plain(part))]

@@ -3,10 +3,11 @@
 import unicodedata
 
 from gateway.codec.er7 import Segment
+from gateway.translate.common import settle_period
 from gateway.translate.context import Context
-from gateway.translate.datatypes import Fragment, absent, clean, component
+from gateway.translate.datatypes import Fragment, absent, component, plain
 from gateway.translate.people import EXTENSION, insurer_organization, resource
-from gateway.translate.rules import NULL, SegmentRules, converter
+from gateway.translate.rules import SegmentRules, converter, place
 
 _INSURED = ("JP_Coverage_InsuredPersonSymbol", "JP_Coverage_InsuredPersonNumber", "JP_Coverage_InsuredPersonSubNumber")
 
@@ -19,6 +20,7 @@ def add_coverage(segment: Segment, context: Context, rules: SegmentRules) -> lis
     # force, or the sender would have taken it out; whether its period is over is for the reader of the period.
     coverage["status"] = "active"
     rules.apply(segment, {"Coverage": coverage}, context)
+    settle_period(coverage, segment, 13, context)
     coverage["beneficiary"] = context.subject()
     coverage.setdefault("payor", [absent()])
     context.add(coverage)
@@ -34,15 +36,16 @@ def payor(raw: str, fields: list[str], segment: Segment, context: Context) -> Fr
 @converter(1)
 def payor_name(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
     """IN1-4 names the insurer; alone it is all we know of the payor."""
-    return None if component(segment[3], 1) else insurer_organization("", component(raw, 1), context)
+    name = component(raw, 1)
+    return insurer_organization("", name, context) if name and not component(segment[3], 1) else None
 
 
 @converter(repeats=True)
 def insured_person(raw: str, fields: list[str], segment: Segment, context: Context) -> list[Fragment]:
     """IN1-10 `symbol~number~branch` -> the three JP Core extensions, as printed on the card."""
-    parts = [clean(p) if p != NULL else "" for p in raw.split("~")]
-    if len(parts) > 3:
-        context.keep(f"IN1[{segment.ordinal}]-10", "~".join(raw.split("~")[3:]))
+    parts = [plain(p) for p in raw.split("~")]
+    if any(parts[3:]):
+        context.keep(place(segment, 10), "~".join(raw.split("~")[3:]))
     pairs = zip(_INSURED, parts, strict=False)
     return [{"url": EXTENSION + name, "valueString": value} for name, value in pairs if value]
 
@@ -52,7 +55,7 @@ def insured_person_id(segment: Segment) -> list[str]:
     because the same card is typed half-width here and full-width there. Only a card with its branch number names one
     person; without it a whole family shares the id."""
     insurer = component(segment[3], 1)
-    parts = [clean(p) if p != NULL else "" for p in segment[10].split("~")] + ["", "", ""]
+    parts = [*(plain(p) for p in segment[10].split("~")), "", "", ""]
     symbol, number, branch = (unicodedata.normalize("NFKC", p).upper().replace(" ", "") for p in parts[:3])
     if not (insurer.isdigit() and len(insurer) <= 8 and number and len(branch) == 2 and branch.isdigit()):
         return []

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from gateway import mapping_files
 from gateway.codec.er7 import Segment, unescape
-from gateway.translate import times
+from gateway.translate import lab_values, times
 from gateway.translate.context import Context
 from gateway.translate.ids import local_system
 from gateway.translate.rules import NULL, all_but, converter, keep, place, table
@@ -122,7 +122,9 @@ class CodeSystem(NamedTuple):
 def code_systems() -> dict[str, CodeSystem]:
     """Coding-system names of HL7 v2 as senders write them (mappings/tables/code-systems.csv)."""
     rows = mapping_files.read_csv(mapping_files.path("tables", "code-systems.csv"))
-    return {row["name"]: CodeSystem(row["system"], re.compile(row["pattern"]), row["published"] == "yes") for row in rows}
+    return {
+        row["name"]: CodeSystem(row["system"], re.compile(row["pattern"]), row["published"] == "yes") for row in rows
+    }
 
 
 class Coded(NamedTuple):
@@ -190,6 +192,16 @@ def cwe_rest(repetition: str) -> tuple[tuple[int, str], ...]:
 
 
 _BEYOND_CWE = all_but(1, 2, 3, 4, 5, 6, 9)
+
+
+def triplet_rest(repetition: str) -> tuple[tuple[int, str], ...]:
+    """What a reader of one triplet leaves (code, words, system)."""
+    left = _BEYOND_TRIPLET(repetition)
+    return left if component(repetition, 1) else left + tuple(p for p in _BEYOND_WORDS(repetition) if p[0] == 3)
+
+
+_BEYOND_TRIPLET = all_but(1, 2, 3)
+_BEYOND_WORDS = all_but(1, 2)
 
 
 def concept_of(raw: str, segment: Segment, context: Context, number: int = 0) -> Fragment | None:
@@ -360,6 +372,19 @@ def unit_rest(repetition: str) -> tuple[tuple[int, str], ...]:
 
 
 _BEYOND_UNIT = all_but(1, 2, 3)
+
+
+@lru_cache(maxsize=4096)
+def ce_unit_rest(field: str) -> tuple[tuple[int, str], ...]:
+    """What lab_values.unit leaves: a code or words that are neither shown nor mean the same as what is shown."""
+    shown = lab_values.unit(field)
+    left = []
+    for number, part in enumerate(field.split("^"), start=1):
+        words = plain(part)
+        same = words == shown.text or (shown.code and lab_values.unit(part).code == shown.code)
+        if words and not (number in (1, 2, 4, 5) and same):
+            left.append((number, part))
+    return tuple(left)
 
 
 def keep_all(segment: Segment, context: Context, *numbers: int) -> None:

@@ -9,10 +9,29 @@ from typing import Any
 from gateway.codec.er7 import Segment
 from gateway.codec.fhir import number
 from gateway.translate import jami_usage, lab_values, times
+from gateway.translate.common import reversed_period
 from gateway.translate.context import Context
-from gateway.translate.datatypes import UCUM, Fragment, bad_field, clean, coded, component, decimal, merit9, quantity
+from gateway.translate.datatypes import (
+    TIME,
+    UCUM,
+    Fragment,
+    bad_field,
+    ce_unit_rest,
+    clean,
+    coded,
+    component,
+    concept_of,
+    cwe_rest,
+    decimal,
+    keep_all,
+    merit9,
+    plain,
+    quantity,
+    triplet_rest,
+    unit_rest,
+)
 from gateway.translate.people import EXTENSION
-from gateway.translate.rules import NULL, converter, place, table
+from gateway.translate.rules import NULL, all_but, converter, keep, place, spare, table
 
 USAGE = "http://jami.jp/CodeSystem/MedicationUsage"
 SUPPLEMENT = "http://jami.jp/CodeSystem/MedicationUsageAdditional"
@@ -34,10 +53,16 @@ def dose(raw: str, fields: list[str], segment: Segment, context: Context) -> Fra
     least, most = component(raw, 1), component(segment[4], 1)
     amount = quantity(least, merit9(segment[5]) if segment[5] != NULL else {})
     if amount is None:
-        bad_field(raw, fields, segment, context, "not-a-number", "an amount that is not a number")
+        bad_field(raw, segment, context, "not-a-number", "an amount that is not a number")
+        keep_all(segment, context, 4, 5)
         return None
-    if most and decimal(most) != decimal(least):
-        context.issue("information", "uneven-dose", place(segment, 4), "an uneven dose is kept in words, not as one dose")
+    spare(segment, 4, all_but(1), context)
+    uneven = bool(most) and decimal(most) != decimal(least)
+    spare(segment, 5, _words_rest if uneven else unit_rest, context)
+    if uneven:
+        context.issue(
+            "information", "uneven-dose", place(segment, 4), "an uneven dose is kept in words, not as one dose"
+        )
         unit = amount.get("unit", "")
         words = f"1回{least}～{most}{unit}"
         return _dosage(doseWords=words)
@@ -48,16 +73,33 @@ def dose(raw: str, fields: list[str], segment: Segment, context: Context) -> Fra
     return _dosage(doseAndRate=[{"doseQuantity": amount}])
 
 
-@converter(1, 2)
+def _words_rest(repetition: str) -> tuple[tuple[int, str], ...]:
+    """What is left of a unit of which only the words are shown."""
+    code, words = component(repetition, 1), component(repetition, 2)
+    left = _BEYOND_CQ(repetition)
+    return left + (((1, code),) if words and code not in ("", words) else ())
+
+
+def _dose_per_day_rest(repetition: str) -> tuple[tuple[int, str], ...]:
+    unit = repetition.split("^")[1] if "^" in repetition else ""
+    return _BEYOND_CQ(repetition) + tuple((2, value) for _, value in unit_rest(unit.replace("&", "^")))
+
+
+_BEYOND_CQ = all_but(1, 2)
+
+
+@converter(rest=_dose_per_day_rest)
 def dose_per_day(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
     """RXE-19 `3^TAB&錠&MR9P` -> rateRatio 3 TAB / 1 日 (JP_MedicationRatio_DosePerDay)."""
     unit = raw.split("^")[1] if "^" in raw else ""
     amount = quantity(component(raw, 1), merit9(unit, inner=True))
     if amount is None:
-        bad_field(raw, fields, segment, context, "not-a-number", "an amount that is not a number")
+        bad_field(raw, segment, context, "not-a-number", "an amount that is not a number")
         return None
     if "code" not in amount:
-        context.issue("information", "unit-uncoded", place(segment, 19), "the daily dose has no MERIT-9 unit; kept as text")
+        context.issue(
+            "information", "unit-uncoded", place(segment, 19), "the daily dose has no MERIT-9 unit; kept as text"
+        )
         return _dosage(dayWords=f"1日{component(raw, 1)}{amount.get('unit', '')}")
     ratio = {"numerator": amount, "denominator": {"value": 1, **DAY}}
     return _dosage(doseAndRate=[{"rateRatio": ratio}])
@@ -68,9 +110,11 @@ def rate(raw: str, fields: list[str], segment: Segment, context: Context) -> Fra
     """RXE-23/24: amount a time of an infusion."""
     value = decimal(component(raw, 1))
     if value is None:
-        bad_field(raw, fields, segment, context, "not-a-number", "a rate that is not a number")
+        bad_field(raw, segment, context, "not-a-number", "a rate that is not a number")
+        keep(segment, 24, context)
         return None
-    unit = lab_values.unit(segment[24]) if segment[24] else None
+    unit = lab_values.unit(segment[24]) if segment[24] not in ("", NULL) else None
+    spare(segment, 24, ce_unit_rest, context)
     found: Fragment = {"value": value}
     if unit and unit.text:
         found["unit"] = unit.text
@@ -79,7 +123,7 @@ def rate(raw: str, fields: list[str], segment: Segment, context: Context) -> Fra
     return _dosage(doseAndRate=[{"rateQuantity": found}])
 
 
-@converter(1, 2, 3, 4, 5, 6, 9, repeats=True)
+@converter(repeats=True, rest=cwe_rest)
 def provider_instruction(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
     """RXE-7: supplements of the usage (JAMISDP01 V codes, JHSP0005) go to the dosage, the rest to the dispenser."""
     instructions, dispense = [], []
@@ -99,20 +143,20 @@ def provider_instruction(raw: str, fields: list[str], segment: Segment, context:
     return found or None
 
 
-@converter(1, 2, 3, 4, 5, 6, 9, repeats=True)
+@converter(repeats=True, rest=cwe_rest)
 def injection_comment(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
-    concepts = [c for part in raw.split("~") if (c := coded(part, context.facility.oid).concept)]
+    concepts = [c for part in raw.split("~") if (c := concept_of(part, segment, context))]
     return _dosage(additionalInstruction=concepts) if concepts else None
 
 
-@converter(1, 2, 3)
+@converter(rest=cwe_rest)
 def give_instruction(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
     """RXE-27, JHSP0003: 21 内服, 22 頓服 (as needed), 23 外用, 24 自己注射."""
-    concept = coded(raw, context.facility.oid).concept
+    concept = concept_of(raw, segment, context)
     if concept is None:
         return None
     elements: Fragment = {"additionalInstruction": [concept]}
-    if component(raw, 1) == "22":
+    if component(raw, 1) == "22" and component(raw, 3) in ("", "JHSP0003"):
         elements["asNeededBoolean"] = True
     return {"dosage": elements}
 
@@ -120,7 +164,16 @@ def give_instruction(raw: str, fields: list[str], segment: Segment, context: Con
 # -- TQ1: when --------------------------------------------------------------------------------------------------------
 
 
-@converter(1, repeats=True)
+def _usage_rest(repetition: str) -> tuple[tuple[int, str], ...]:
+    """What `usage` leaves of an RPT: its other components, and what the CWE in its first has beyond its code."""
+    inner = repetition.split("^", 1)[0].replace("&", "^")
+    return _BEYOND_RPT(repetition) + tuple((1, value) for _, value in cwe_rest(inner))
+
+
+_BEYOND_RPT = all_but(1)
+
+
+@converter(repeats=True, rest=_usage_rest)
 def usage(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
     """TQ1-3: the first repetition is the usage, the following ones supplement it. Code and words stand in
     sub-components (`1013044400000000&内服・経口・１日３回朝昼夕食後&JAMISDP01`)."""
@@ -189,20 +242,27 @@ def _supplement(part: str, name: str, context: Context) -> Fragment | None:
     return {**concept, "coding": codings}
 
 
-@converter(1, 2)
+def _duration_rest(repetition: str) -> tuple[tuple[int, str], ...]:
+    """What `service_duration` leaves: in CQ.2 anything but the day, its words and its table."""
+    unit = repetition.split("^")[1] if "^" in repetition else ""
+    known = frozenset({"d", "D", "日", "ISO+", "UCUM", "ISO"})
+    return _BEYOND_CQ(repetition) + tuple((2, part) for part in unit.split("&") if plain(part) and part not in known)
+
+
+@converter(rest=_duration_rest)
 def service_duration(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
     """TQ1-6 `5^d` or `3^D&日&ISO+`: days of intake (投与日数)."""
     unit = ([*raw.split("^"), ""])[1].split("&", 1)[0]
     value = decimal(component(raw, 1))
     if value is None or unit.lower() != "d":
-        bad_field(raw, fields, segment, context, "not-a-number", "a duration that is not a number of days")
+        bad_field(raw, segment, context, "not-a-number", "a duration that is not a number of days")
         return None
     days = {"value": value, **DAY}
     extension = {"url": EXTENSION + "JP_MedicationDosage_UsageDuration", "valueDuration": days}
     return {"dosage": {"extension": [extension]}, "dispenseRequest": {"expectedSupplyDuration": days}}
 
 
-@converter(1)
+@converter(rest=TIME)
 def period_of_use(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
     """TQ1-7/8: a prescription's period of use (extension), an injection's bounds."""
     period: Fragment = {}
@@ -214,7 +274,8 @@ def period_of_use(raw: str, fields: list[str], segment: Segment, context: Contex
         elif sent:
             context.issue("warning", "bad-date", place(segment, number_), "not a date or time that FHIR can carry")
             context.keep(place(segment, number_), segment[number_])
-    if "start" in period and "end" in period and times.utc_range(period["end"])[1] <= times.utc_range(period["start"])[0]:
+    spare(segment, 8, TIME, context)
+    if "start" in period and "end" in period and reversed_period(period["start"], period["end"]):
         context.issue("warning", "period-reversed", place(segment, 8), "the end lies before the beginning")
         context.keep(place(segment, 8), segment[8])
         del period["end"]
@@ -229,7 +290,7 @@ def period_of_use(raw: str, fields: list[str], segment: Segment, context: Contex
 def priority(raw: str, fields: list[str], segment: Segment, context: Context) -> str | None:
     found = table("request-priority").get(component(raw, 1))
     if found is None:
-        bad_field(raw, fields, segment, context, "code-unknown", "the code is not in the table request-priority")
+        bad_field(raw, segment, context, "code-unknown", "the code is not in the table request-priority")
     return found
 
 
@@ -243,8 +304,8 @@ def text_instruction(raw: str, fields: list[str], segment: Segment, context: Con
 def occurrences(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
     """TQ1-14: number of occasions (回数)."""
     words = component(raw, 1)
-    if not words.isdigit() or len(words) > 6:
-        bad_field(raw, fields, segment, context, "not-a-number", "a count that is not a whole number")
+    if not words.isdecimal() or len(words) > 6:
+        bad_field(raw, segment, context, "not-a-number", "a count that is not a whole number")
         return None
     url = EXTENSION + "JP_MedicationRequest_DispenseRequest_ExpectedRepeatCount"
     return {"dispenseRequest": {"extension": [{"url": url, "valueInteger": int(words)}]}}
@@ -253,21 +314,21 @@ def occurrences(raw: str, fields: list[str], segment: Segment, context: Context)
 # -- RXR: by which way ------------------------------------------------------------------------------------------------
 
 
-@converter(1, 2, 3, 4, 5, 6, 9)
+@converter(rest=cwe_rest)
 def route(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
-    concept = coded(raw, context.facility.oid).concept
+    concept = concept_of(raw, segment, context)
     return _dosage(route=concept) if concept else None
 
 
-@converter(1, 2, 3, 4, 5, 6, 9)
+@converter(rest=cwe_rest)
 def site(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
     concept = _supplement(raw, ([*raw.split("^"), "", "", ""])[2], context)
     return _dosage(site=concept) if concept else None
 
 
-@converter(1, 2, 3, 4, 5, 6, 9)
+@converter(rest=triplet_rest)
 def administration_device(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
-    concept = coded(raw, context.facility.oid).concept
+    concept = concept_of("^".join(raw.split("^")[:3]), segment, context)
     if concept is None:
         return None
     coding = concept.get("coding", [{}])[0]
@@ -277,15 +338,15 @@ def administration_device(raw: str, fields: list[str], segment: Segment, context
     return _dosage(extension=[{"url": EXTENSION + "JP_MedicationDosage_Device", "valueReference": reference}])
 
 
-@converter(1, 2, 3, 4, 5, 6, 9)
+@converter(rest=cwe_rest)
 def administration_method(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
-    concept = coded(raw, context.facility.oid).concept
+    concept = concept_of(raw, segment, context)
     return _dosage(method=concept) if concept else None
 
 
-@converter(1, 2, 3, 4, 5, 6, 9)
+@converter(rest=cwe_rest)
 def line(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
-    concept = coded(raw, context.facility.oid).concept
+    concept = concept_of(raw, segment, context)
     url = EXTENSION + "JP_MedicationDosage_Line"
     return _dosage(extension=[{"url": url, "valueCodeableConcept": concept}]) if concept else None
 
@@ -313,5 +374,3 @@ def dosage_text(dosage: Fragment, request: Fragment) -> str:
     if not any(words):
         words = [dosage.get("route", {}).get("text", "")]
     return " ".join(word for word in words if word)
-
-

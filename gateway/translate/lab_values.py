@@ -325,6 +325,13 @@ def reference_range(obx7: str, unit: Unit | None) -> tuple[list[dict[str, Any]],
     FHIR counts both ends as inside; that `<85` leaves 85 out is said by the text alone. `M:… F:…` gives two entries
     that say for whom (appliesTo), if both are ranges; otherwise one entry with the text.
     """
+    found, issues = _reference_range(obx7, unit)
+    return list(found), issues
+
+
+@lru_cache(maxsize=16_384)
+def _reference_range(obx7: str, unit: Unit | None) -> tuple[list[dict[str, Any]], Issues]:
+    """A laboratory sends the same few hundred ranges over and over; nothing changes a fragment after it was made."""
     text, issues = _safe(unescape(obx7))
     if obx7 == '""' or not text.strip(" \u3000"):
         return [], issues

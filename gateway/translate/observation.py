@@ -6,9 +6,20 @@ from typing import Any
 from gateway.codec.er7 import Segment
 from gateway.translate import lab_values
 from gateway.translate.context import Context
-from gateway.translate.datatypes import Fragment, absent, clean, coded, component
+from gateway.translate.datatypes import (
+    TIME,
+    Fragment,
+    absent,
+    ce_unit_rest,
+    clean,
+    coded,
+    component,
+    concept_of,
+    cwe_rest,
+    triplet_rest,
+)
 from gateway.translate.people import CORE
-from gateway.translate.rules import SegmentRules, converter, place, table
+from gateway.translate.rules import NULL, SegmentRules, all_but, converter, keep, place, spare, table
 
 OBSERVATION_CATEGORY = "http://jpfhir.jp/fhir/core/CodeSystem/JP_SimpleObservationCategory_CS"
 JLAC10 = "http://medis.or.jp/CodeSystem/master-JLAC10-17digits"
@@ -36,6 +47,7 @@ def lab_result(segment: Segment, specimen: str, specimen_key: str, context: Cont
     for element in _NOT_IN_LAB_RESULT & observation.keys():
         # The profile takes a quantity, a code or a string; a range, ratio or time is kept as the laboratory wrote it.
         del observation[element]
+        observation.pop(f"_{element}", None)
         observation["valueString"] = clean(segment[5].split("~", 1)[0].replace("^", " ").strip())
     if specimen:
         observation["specimen"] = {"reference": f"Specimen/{specimen}"}
@@ -78,44 +90,59 @@ def _absent_reason(code: str) -> Fragment:
     return {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/data-absent-reason", "code": code}]}
 
 
-@converter(1, 2, 3, 4, 5, 6, 9)
+@converter(rest=cwe_rest)
 def observation_code(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
     """OBX-3. A JC10 code that has not 17 characters is kept as the facility's own and reported."""
-    found = coded(raw, context.facility.oid)
-    for problem in found.problems:
-        context.issue("warning", problem, place(segment, 3), "the code does not have the form of its system")
-    return found.concept
+    return concept_of(raw, segment, context)
 
 
 @converter(repeats=True)
 def value(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
     """OBX-5 under OBX-2 and OBX-6. Several repetitions are several values: the first is the value, each further one
     a component with the same code, so that none becomes part of a string."""
-    first, *others = raw.split("~") if segment[2] not in ("TX", "FT") else [raw]
-    fragment = _value(first, segment, context)
-    for other in others:
-        part = _value(other, segment, context)
-        if part:
-            code = coded(segment[3], context.facility.oid).concept or absent()
-            fragment = fragment or {}
-            fragment.setdefault("component", []).append({"code": code, **part})
+    parts = raw.split("~") if "~" in raw and segment[2] not in ("TX", "FT") else [raw]
+    found = [part for repetition in parts if (part := _value(repetition, segment, context))]
+    _unit(found, segment, context)
+    if not found:
+        keep(segment, 2, context)
+        return None
+    fragment = found[0]
+    for part in found[1:]:
+        code = coded(segment[3], context.facility.oid).concept or absent()
+        notes = part.pop("note", [])
+        if notes:
+            fragment.setdefault("note", []).extend(notes)
+        fragment.setdefault("component", []).append({"code": code, **part})
     return fragment
 
 
+def _unit(values: list[Fragment], segment: Segment, context: Context) -> None:
+    """A unit beside a value that is no number has no element: it is residue."""
+    if segment[6] and any("valueQuantity" in value or "valueRange" in value for value in values):
+        spare(segment, 6, ce_unit_rest, context)
+    else:
+        keep(segment, 6, context)
+
+
 def _value(raw: str, segment: Segment, context: Context) -> Fragment | None:
-    found = lab_values.observation_value(segment[2], raw, segment[6])
+    found = lab_values.observation_value(segment[2], raw, segment[6] if segment[6] != NULL else "")
     if found is None:
-        if segment[6] and not segment[5].strip('"'):
-            context.keep(place(segment, 6), segment[6])
         return None
     for severity, code, words in found.issues:
         context.issue(severity, code, place(segment, 5), words)
+        if code == "value-type-unknown":
+            context.keep(place(segment, 2), segment[2])
     if not found.element:
         context.keep(place(segment, 5), raw)
         return None
     if found.element == "valueCodeableConcept" and found.fhir is None:
-        concept = coded(raw, context.facility.oid).concept
+        for number, spared in cwe_rest(raw):
+            context.keep(place(segment, 5, number), spared)
+        concept = concept_of(raw, segment, context)
         return {"valueCodeableConcept": concept} if concept else None
+    if found.element == "valueDateTime" and "^" in raw:
+        for number, spared in TIME(raw):
+            context.keep(place(segment, 5, number), spared)
     fragment: dict[str, Any] = {found.element: found.fhir}
     if found.element == "dataAbsentReason":
         fragment["note"] = [{"text": found.original}]
@@ -125,27 +152,36 @@ def _value(raw: str, segment: Segment, context: Context) -> Fragment | None:
             fragment[found.element] = {"extension": original, **found.fhir}
         else:
             fragment[f"_{found.element}"] = {"extension": original}
-    if found.element not in ("valueQuantity", "valueRange") and segment[6]:
-        _keep_unit(segment, context)
     return fragment
-
-
-def _keep_unit(segment: Segment, context: Context) -> None:
-    """A unit beside a value that is no number has no element: it is residue, said once."""
-    where = place(segment, 6)
-    if not any(kept.where == where for kept in context.residue[-3:]):
-        context.keep(where, segment[6])
 
 
 @converter()
 def reference_ranges(raw: str, fields: list[str], segment: Segment, context: Context) -> list[Fragment]:
-    ranges, issues = lab_values.reference_range(raw, lab_values.unit(segment[6]) if segment[6] else None)
+    unit = lab_values.unit(segment[6]) if segment[6] not in ("", NULL) else None
+    ranges, issues = lab_values.reference_range(raw, unit)
+    if unit and segment[5] in ("", NULL):
+        # Without a value only the range shows the unit, when it has numbers.
+        if any("low" in one or "high" in one for one in ranges):
+            spare(segment, 6, ce_unit_rest, context)
+        else:
+            keep(segment, 6, context)
     for severity, code, words in issues:
         context.issue(severity, code, place(segment, 7), words)
     return ranges
 
 
-@converter(repeats=True)
+def _flag_rest(repetition: str) -> tuple[tuple[int, str], ...]:
+    """What an interpretation leaves: a flag of no table when words stand beside it, and the table's name."""
+    left = _BEYOND_FLAG(repetition)
+    shown = lab_values.interpretation(repetition)[0] or {}
+    flag = component(repetition, 1)
+    return left if "coding" in shown or flag in ("", shown.get("text")) else (*left, (1, flag))
+
+
+_BEYOND_FLAG = all_but(1, 2, words=((3, frozenset({"HL70078"})),))
+
+
+@converter(repeats=True, rest=_flag_rest)
 def interpretations(raw: str, fields: list[str], segment: Segment, context: Context) -> list[Fragment]:
     found = []
     for part in raw.split("~"):
@@ -157,10 +193,10 @@ def interpretations(raw: str, fields: list[str], segment: Segment, context: Cont
     return found
 
 
-@converter(1, 2, 3)
+@converter(rest=triplet_rest)
 def performer_display(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
     """OBX-15, the laboratory: a name without a record of ours, so a reference that only says it."""
-    concept = coded(raw, context.facility.oid).concept or {}
+    concept = coded("^".join(raw.split("^")[:3]), context.facility.oid).concept or {}
     words = concept.get("text") or component(raw, 1)
     if not words:
         return None

@@ -10,13 +10,23 @@ from typing import Any
 
 from gateway.codec.er7 import Message, Segment
 from gateway.translate import times
-from gateway.translate.common import HEAD, ORDER_NUMBER, Rules, leave, ordering_facility
+from gateway.translate.common import HEAD, ORDER_NUMBER, Rules, leave, reversed_period
 from gateway.translate.context import Context
-from gateway.translate.datatypes import Fragment, absent, bad_field, clean, coded, component
+from gateway.translate.datatypes import (
+    TIME,
+    Fragment,
+    absent,
+    bad_date,
+    bad_field,
+    coded,
+    component,
+    cwe_rest,
+    plain,
+)
 from gateway.translate.ids import local_system
 from gateway.translate.observation import JLAC10, lab_result, settle_profile
 from gateway.translate.people import resource
-from gateway.translate.rules import NULL, converter, place
+from gateway.translate.rules import NULL, aim, all_but, converter, keep, mark, place, residue_of, spare
 
 RULES = Rules(
     **HEAD,
@@ -77,11 +87,10 @@ def grouped(message: Message) -> tuple[list[Group], list[Segment]]:
             case "MSH" | "PID":
                 continue
             case "SPM":
-                specimen, current = segment, None
-                if _follows(message, segment) not in ("OBR", "ORC", "OBX", "TQ1", "NTE"):
-                    groups.append(Group(specimen))
+                specimen, current = segment, Group(segment)
+                groups.append(current)
             case "OBR":
-                if current is None or current.obr is not None:
+                if current is None or current.obr is not None or current.results:
                     current = Group(specimen)
                     groups.append(current)
                 current.obr = segment
@@ -95,21 +104,16 @@ def grouped(message: Message) -> tuple[list[Group], list[Segment]]:
                     current = Group(specimen)
                     groups.append(current)
                 current.results.append((segment, []))
-            case "NTE" if current is not None:
+            case "NTE" if current is not None and (current.obr or current.orc or current.results):
                 (current.results[-1][1] if current.results else current.notes).append(segment)
             case _:
                 rest.append(segment)
     return groups, rest
 
 
-def _follows(message: Message, segment: Segment) -> str:
-    following = message.segments[segment.line + 1 : segment.line + 2]
-    return following[0].name if following else ""
-
-
 def _specimen(segment: Segment, context: Context) -> tuple[str, str]:
     """Adds the Specimen; returns its id and the key its results are identified by."""
-    key = component(segment[2], 1) or component(segment[2].split("&", 1)[0], 1) or f"SPM-1={segment[1]}"
+    key = component(segment[2], 1) or component(segment[2], 2) or f"SPM-1={segment[1]}"
     key += context.nth("SPM", key)
     specimen = resource("Specimen", context.id("Specimen", *context.key, key), "JP_Specimen_Common")
     RULES["SPM"].apply(segment, {"Specimen": specimen}, context)
@@ -121,13 +125,16 @@ def _specimen(segment: Segment, context: Context) -> tuple[str, str]:
 def _report(group: Group, specimen: tuple[str, str] | None, context: Context) -> None:
     """One group -> DiagnosticReport and its Observations."""
     specimen_id, specimen_key = specimen or ("", "")
-    if group.orc is not None:
-        RULES["ORC"].apply(group.orc, {}, context)
-        ordering_facility(group.orc, context)
     report: Fragment = {}
+    since = mark(context)
+    if group.orc is not None:
+        RULES["ORC"].apply(group.orc, {"DiagnosticReport": report}, context)
     if group.obr is not None:
         RULES["OBR"].apply(group.obr, {"DiagnosticReport": report}, context)
     for nte in group.notes:
+        if group.obr is None:
+            residue_of(nte, context)
+            continue
         comment: Fragment = {}
         RULES["NTE"].apply(nte, {"DiagnosticReport": comment}, context)
         if comment:
@@ -143,14 +150,16 @@ def _report(group: Group, specimen: tuple[str, str] | None, context: Context) ->
         settle_profile(result)
         made.append(result)
     if group.obr is not None:
-        _finish_report(report, group, specimen, made, context)
+        id_ = _finish_report(report, group, specimen, made, context)
+        aim(context, since, "DiagnosticReport/.", f"DiagnosticReport/{id_}.")
     for result in made:
         context.add(result)
 
 
 def _finish_report(
     report: Fragment, group: Group, specimen: tuple[str, str] | None, results: list[Fragment], context: Context
-) -> None:
+) -> str:
+    """Adds the DiagnosticReport and returns its id."""
     assert group.obr is not None
     specimen_id, specimen_key = specimen or ("", "")
     key = (specimen_key, group.obr[4].split("^", 1)[0])
@@ -170,7 +179,7 @@ def _finish_report(
         head["result"] = [{"reference": f"Observation/{result['id']}"} for result in results]
     if head["status"] == "unknown":
         context.issue("warning", "no-status", place(group.obr, 25), "neither OBR-25 nor the results tell the status")
-    context.add(head)
+    return str(context.add(head)["id"])
 
 
 def _report_status(results: list[Fragment]) -> str:
@@ -210,7 +219,9 @@ def _synthesised_specimen(result: Fragment, obx: Segment, context: Context) -> N
     specimen = _material_specimen(context.id("Specimen", *context.key, "JLAC10", material), material)
     context.add({**specimen, "subject": context.subject()})
     result["specimen"] = {"reference": f"Specimen/{specimen['id']}"}
-    context.issue("information", "specimen-from-code", place(obx, 3), "no SPM: the specimen is the material in the code")
+    context.issue(
+        "information", "specimen-from-code", place(obx, 3), "no SPM: the specimen is the material in the code"
+    )
 
 
 @lru_cache(maxsize=4096)
@@ -248,26 +259,30 @@ def _identifier_type(code: str) -> Fragment:
     return {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": code}]}
 
 
-@converter(1, 2, 3, 4, 5, 6, 9)
+@converter(rest=cwe_rest)
 def report_code(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment:
     """OBR-4 beside the document code that JP_DiagnosticReport_LabResult asks for; text is the sender's words."""
     concept = coded(raw, context.facility.oid).concept or {}
     return {**concept, "coding": [REPORT_CODE, *concept.get("coding", ())]}
 
 
-@converter(1)
+@converter(rest=TIME)
 def effective(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
     """OBR-7 and OBR-8: one time, or a period when they differ."""
     first = times.fhir_datetime(component(raw, 1), context.zone)
     last = times.fhir_datetime(component(segment[8], 1), context.zone) if segment[8] not in ("", NULL) else None
     if first is None:
-        bad_field(raw, fields, segment, context, "bad-date", "not a date or time that FHIR can carry")
+        bad_date(raw, segment, context)
+        keep(segment, 8, context)
         return None
     if segment[8] not in ("", NULL) and last is None:
-        bad_field(segment[8], fields, segment, context, "bad-date", "not a date or time that FHIR can carry")
-    if last is None or last == first:
+        bad_date(segment[8], segment, context, 8)
+    if last is None:
         return {"effectiveDateTime": first}
-    if times.utc_range(last)[1] <= times.utc_range(first)[0]:
+    spare(segment, 8, TIME, context)
+    if last == first:
+        return {"effectiveDateTime": first}
+    if reversed_period(first, last):
         context.issue("warning", "period-reversed", place(segment, 8), "the end lies before the beginning")
         context.keep(place(segment, 8), segment[8])
         return {"effectiveDateTime": first}
@@ -281,14 +296,19 @@ def collected(raw: str, fields: list[str], segment: Segment, context: Context) -
     found = [times.fhir_datetime(p, context.zone) if p and p != NULL else None for p in parts]
     for part, when in zip(parts, found, strict=True):
         if part and part != NULL and when is None:
-            bad_field(raw, fields, segment, context, "bad-date", "not a date or time that FHIR can carry")
+            bad_date(raw, segment, context)
             return None
+    if len(found) == 2 and found[0] and found[1] and reversed_period(found[0], found[1]):
+        bad_field(raw, segment, context, "period-reversed", "the end lies before the beginning")
+        found.pop()
     if len(found) == 2 and found[0] and found[1] and found[0] != found[1]:
         return {"collection": {"collectedPeriod": {"start": found[0], "end": found[1]}}}
+    if len(found) == 2 and found[1] and not found[0]:
+        return {"collection": {"collectedPeriod": {"end": found[1]}}}
     return {"collection": {"collectedDateTime": found[0]}} if found[0] else None
 
 
-@converter(1, 2, 3, 4, 5, 6, 9)
+@converter(rest=cwe_rest)
 def material(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
     """SPM-4: the label JC10 means the 3-character material part there, not the whole test code."""
     concept = coded(raw, context.facility.oid).concept
@@ -299,10 +319,24 @@ def material(raw: str, fields: list[str], segment: Segment, context: Context) ->
     return {**concept, "coding": own + [c for c in concept["coding"] if c["code"] != code]}
 
 
-@converter()
+def _eip_rest(repetition: str) -> tuple[tuple[int, str], ...]:
+    """What `specimen_number` leaves: the authorities of the two numbers, and components an EIP has not."""
+    others = tuple(
+        (number, other)
+        for number, part in enumerate(repetition.split("^")[:2], start=1)
+        for other in part.split("&")[1:]
+        if plain(other)
+    )
+    return others + _BEYOND_EIP(repetition)
+
+
+_BEYOND_EIP = all_but(1, 2)
+
+
+@converter(rest=_eip_rest)
 def specimen_number(raw: str, fields: list[str], segment: Segment, context: Context) -> list[Fragment]:
     """SPM-2 EIP: placer and filler number of the specimen."""
-    numbers = [clean(part.split("&", 1)[0]) for part in raw.split("^") if part != NULL]
+    numbers = [plain(part.split("&", 1)[0]) for part in raw.split("^")[:2]]
     system = local_system(context.facility.oid, "specimen-number")
     return [{"system": system, "value": number} for number in dict.fromkeys(numbers) if number]
 
@@ -310,7 +344,5 @@ def specimen_number(raw: str, fields: list[str], segment: Segment, context: Cont
 @converter(repeats=True)
 def conclusion(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
     """NTE-3 under an order group. Several comments stand on lines of their own."""
-    words = "\n".join(text for part in raw.split("~") if (text := clean(part)))
+    words = "\n".join(text for part in raw.split("~") if (text := plain(part)))
     return {"conclusion": words} if words else None
-
-

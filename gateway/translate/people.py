@@ -1,24 +1,31 @@
 """Persons and organisations that messages mention: Patient, Practitioner, Organization."""
 
+import re
 from functools import lru_cache
 from typing import Any
 
 from gateway.codec.er7 import Message, Segment
 from gateway.model.identity import PatientId, PersonKey
-from gateway.model.outcome import Issue
+from gateway.model.outcome import Issue, Unmapped
+from gateway.translate import times
 from gateway.translate.context import Context
 from gateway.translate.datatypes import (
     Fragment,
     address_of,
     bad_field,
-    clean,
-    coded,
     component,
+    concept_of,
     contact_points,
+    cwe_rest,
     human_name,
+    keep_all,
+    plain,
+    xad_rest,
+    xpn_rest,
+    xtn_rest,
 )
 from gateway.translate.ids import local_system, resource_id
-from gateway.translate.rules import NULL, SegmentRules, converter, place
+from gateway.translate.rules import NULL, SegmentRules, aim, all_but, converter, keep, mark, place, spare, table
 
 CORE = "http://jpfhir.jp/fhir/core/StructureDefinition/"
 EXTENSION = "http://jpfhir.jp/fhir/core/Extension/StructureDefinition/"
@@ -53,11 +60,18 @@ def local_number(pid: Segment) -> str:
 def _local_number(raw: str) -> str:
     repetitions = [r.split("^") for r in raw.split("~")]
     bare = [r for r in repetitions if len(r) < 4 or not r[3]]
-    chosen = (bare or repetitions)[0][0]
-    return "" if chosen == NULL else clean(chosen)
+    return plain((bare or repetitions)[0][0])
 
 
-@converter(1, 4, 5, repeats=True)
+def _identifier_rest(repetition: str) -> tuple[tuple[int, str], ...]:
+    """What `patient_identifiers` leaves: everything of a repetition without a number, else all but number and HD."""
+    return _BEYOND_ID(repetition) if component(repetition, 1) else all_but()(repetition)
+
+
+_BEYOND_ID = all_but(1, 4)
+
+
+@converter(repeats=True, rest=_identifier_rest)
 def patient_identifiers(raw: str, fields: list[str], segment: Segment, context: Context) -> list[Fragment]:
     """PID-3 -> Patient.identifier: the facility's number under the JP Core patient-number system, shared ids
     (医療等ID ...) under their authority."""
@@ -65,33 +79,55 @@ def patient_identifiers(raw: str, fields: list[str], segment: Segment, context: 
     local = local_number(segment)
     for repetition in raw.split("~"):
         parts = repetition.split("^")
-        value = clean(parts[0]) if parts[0] != NULL else ""
+        value = plain(parts[0])
         if not value:
             continue
-        oid = authority_oid(parts[3] if len(parts) > 3 else "", context)
+        hd = parts[3] if len(parts) > 3 else ""
+        oid = authority_oid(hd, context)
         authority = context.facilities.find(oid) if oid else context.facility
         if oid is None or authority is None:
-            system = f"urn:oid:{oid}" if oid else local_system(context.facility.oid, f"authority/{parts[3]}")
+            system = f"urn:oid:{oid}" if oid else local_system(context.facility.oid, f"authority/{hd}")
         else:
             system = authority.patient_system
         identifier: Fragment = {"system": system, "value": value}
         if value == local and authority is context.facility:
             coding = {"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "MR"}
             identifier = {"type": {"coding": [coding]}, **identifier}
+        if oid and (name := _unknown_name(hd, oid, segment, context)):
+            identifier["assigner"] = {"display": name}
         found.append(identifier)
     return found
 
 
+def _unknown_name(hd: str, oid: str, segment: Segment, context: Context) -> str:
+    """The namespace of an HD whose OID was used, when we do not know the authority under that name. What of the HD
+    decided nothing is residue."""
+    namespace, *others = hd.split("&")
+    if others[:2] != [] and authority_oid("&".join(("", *others)), context) == oid:
+        others = others[2:]
+        known = context.facilities.find(plain(namespace)) if namespace else None
+        namespace = "" if known is not None and known.oid == oid else plain(namespace)
+    else:
+        namespace = ""
+    for other in others:
+        if plain(other):
+            context.keep(place(segment, context.at, 4), other)
+    return namespace
+
+
 def authority_oid(hd: str, context: Context) -> str | None:
     """OID of an assigning authority HD (namespace&oid&ISO): "" when not given, None when it cannot be known."""
-    namespace, oid, kind = ([clean(p) for p in hd.split("&")] + ["", "", ""])[:3]
-    if kind == "ISO" and oid:
+    namespace, oid, kind = ([plain(p) for p in hd.split("&")] + ["", "", ""])[:3]
+    if kind == "ISO" and _OID.fullmatch(oid):
         known = context.facilities.find(oid)
         return known.oid if known else oid
-    if not namespace:
+    if not (namespace or oid or kind):
         return ""
-    known = context.facilities.find(namespace)
+    known = context.facilities.find(namespace) if namespace else None
     return known.oid if known else None
+
+
+_OID = re.compile(r"[0-2](\.(0|[1-9][0-9]*))+")
 
 
 def person_key(pid: Segment, insured: list[str], context: Context) -> PersonKey:
@@ -100,8 +136,8 @@ def person_key(pid: Segment, insured: list[str], context: Context) -> PersonKey:
     for repetition in pid[3].split("~"):
         parts = repetition.split("^")
         oid = authority_oid(parts[3], context) if len(parts) > 3 else ""
-        value = clean(parts[0])
-        if oid and value and value != NULL and oid != context.facility.oid:
+        value = plain(parts[0])
+        if oid and value and oid != context.facility.oid:
             ids.append(PatientId(value, oid))
     if context.facilities.insurer:
         ids += [PatientId(number, context.facilities.insurer) for number in insured]
@@ -111,73 +147,78 @@ def person_key(pid: Segment, insured: list[str], context: Context) -> PersonKey:
 @converter(1)
 def gender(raw: str, fields: list[str], segment: Segment, context: Context) -> str | None:
     """PID-8. A value that is a date instead of a sex is a shifted segment; it must not become `unknown`."""
-    code = component(raw, 1)
-    from_table = _GENDER.get(code)
-    if from_table is None:
-        bad_field(raw, fields, segment, context, "code-unknown", "the code is not in the table administrative-gender")
-    return from_table
-
-
-_GENDER = {"M": "male", "F": "female", "O": "other", "U": "unknown", "A": "other", "N": "unknown"}
+    found = table("administrative-gender").get(component(raw, 1))
+    if found is None:
+        bad_field(raw, segment, context, "code-unknown", "the code is not in the table administrative-gender")
+    return found
 
 
 @converter(1)
 def deceased(raw: str, fields: list[str], segment: Segment, context: Context) -> bool | None:
-    """PID-30 Y/N. The date of PID-29, when given, says more and is taken instead."""
+    """PID-30 Y/N. A time in PID-29 says more and stands instead: FHIR has room for one of them."""
     code = component(raw, 1)
     if code not in ("Y", "N"):
-        bad_field(raw, fields, segment, context, "code-unknown", "table 0136 knows Y and N")
+        bad_field(raw, segment, context, "code-unknown", "table 0136 knows Y and N")
         return None
-    return None if segment[29] and code == "Y" else code == "Y"
+    if times.fhir_datetime(component(segment[29], 1), context.zone) is None:
+        return code == "Y"
+    if code == "N":
+        bad_field(raw, segment, context, "deceased-conflict", "PID-29 has a time of death and PID-30 says alive")
+    else:
+        context.unmapped.append(Unmapped(place(segment, 30), "PID-29 says when, and with that also that"))
+    return None
 
 
 def add_contact(segment: Segment, context: Context, patient: Fragment, rules: SegmentRules) -> None:
     """NK1 -> Patient.contact, or nothing when the next of kin is the patient himself (SEL)."""
     contact: Fragment = {}
+    since = mark(context)
     rules.apply(segment, {"Contact": contact}, context)
+    aim(context, since, "Contact/", f"Patient/{patient['id']}.contact")
     if contact:
         patient.setdefault("contact", []).append(contact)
 
 
-@converter(1, 2, 3, 6, 7, 8)
+@converter(rest=xpn_rest)
 def contact_name(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
-    """NK1-2: Contact.name is one name; the kanji one, and the others are kept beside it as residue."""
-    repetitions = [name for part in segment[2].split("~") if (name := human_name(part))]
-    return repetitions[0] if repetitions else None
+    """NK1-2: Contact.name is one name; the first, and the others are residue."""
+    return human_name(raw)
 
 
-@converter(1, 2, 3, 4, 5, 6, 9)
+@converter(rest=cwe_rest)
 def relationship(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
     """NK1-3. LENIENT: one storage generator writes a bare code (`SEL`), which is one of table 0063."""
-    return coded(raw if "^" in raw else f"{raw}^^HL70063", context.facility.oid).concept
+    return concept_of(raw if "^" in raw else f"{raw}^^HL70063", segment, context)
 
 
-@converter(1, 2, 3, 4, 5, 6, 7, 8)
+@converter(rest=xad_rest)
 def contact_address(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
     """NK1-4: Contact.address is one address."""
     address = address_of(raw)
     return {"address": address} if address else None
 
 
-@converter(1, 2, 3, 4, 5, 6, 7, 8, 12, repeats=True)
+@converter(repeats=True, rest=xtn_rest)
 def work_contact_points(raw: str, fields: list[str], segment: Segment, context: Context) -> list[Fragment]:
     """NK1-6 is the business telephone, also when XTN.2 does not say so."""
     return [{"use": "work"} | point for point in contact_points(raw, fields, segment, context)]
 
 
-@converter(1, 2)
+@converter(1)
 def organization_name(raw: str, fields: list[str], segment: Segment, context: Context) -> str | None:
     """XON: the name; component 2 only says what kind of name it is."""
     return component(raw, 1) or None
 
 
-@converter(2, 4)
+@converter(1)
 def disability(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
     """DB1-4 (table 0334 of DB1-2 = PT: the patient) -> extension patient-disability."""
     code = component(raw, 1)
     if code not in ("Y", "N") or component(segment[2], 1) != "PT":
-        bad_field(raw, fields, segment, context, "code-unknown", "DB1-4 is Y or N, for DB1-2 = PT")
+        bad_field(raw, segment, context, "code-unknown", "DB1-4 is Y or N, for DB1-2 = PT")
+        keep(segment, 2, context)
         return None
+    spare(segment, 2, all_but(1), context)
     coding = {"system": "http://terminology.hl7.org/CodeSystem/v2-0136", "code": code}
     return {"url": DISABILITY, "valueCodeableConcept": {"coding": [coding]}}
 
@@ -191,9 +232,7 @@ def practitioner(raw: str, context: Context) -> Fragment | None:
     if not first.strip("^ ") or first == NULL:
         return None
     staff_oid = f"1{context.facility.institution}" if context.facility.institution else ""
-    system = (
-        f"urn:oid:1.2.392.100495.20.3.41.{staff_oid}" if staff_oid else local_system(context.facility.oid, "staff")
-    )
+    system = f"urn:oid:1.2.392.100495.20.3.41.{staff_oid}" if staff_oid else local_system(context.facility.oid, "staff")
     made = _practitioner(raw, context.facility.oid, system)
     if made is None:
         return None
@@ -210,12 +249,8 @@ def _practitioner(raw: str, facility: str, system: str) -> tuple[dict[str, Any],
     """LENIENT: some systems write the doctor's whole name into XCN.2; it is kept as family and text, not split."""
     names, number = [], ""
     for repetition in raw.split("~"):
-        parts = [clean(p) if p != NULL else "" for p in repetition.split("^")]
-        parts += [""] * (15 - len(parts))
-        number = number or parts[0]
-        # XCN.10 is the name type and XCN.15 the representation code, where XPN has 7 and 8.
-        xpn = "^".join((parts[1], parts[2], parts[3], "", "", "", parts[9], parts[14]))
-        if name := human_name(xpn):
+        number = number or component(repetition, 1)
+        if name := human_name(_name_of(repetition)):
             names.append(name)
     if not number and not names:
         return None
@@ -228,21 +263,62 @@ def _practitioner(raw: str, facility: str, system: str) -> tuple[dict[str, Any],
     return person, names[0]["text"] if names else ""
 
 
-@converter(1, 2, 3, 4, 10, 15, repeats=True)
+def _name_of(repetition: str) -> str:
+    """The XPN inside an XCN: XCN.10 is the name type and XCN.15 the representation code, where XPN has 7 and 8."""
+    parts = repetition.split("^")
+    parts += [""] * (15 - len(parts))
+    return "^".join((*parts[1:4], "", "", "", parts[9], parts[14]))
+
+
+@lru_cache(maxsize=16384)
+def xcn_rest(repetition: str) -> tuple[tuple[int, str], ...]:
+    """What `practitioner` leaves of one repetition, by its components of XCN."""
+    left = _BEYOND_XCN(repetition)
+    if human_name(_name_of(repetition)) is None:
+        return left + tuple(pair for pair in _XCN_CODES(repetition) if pair[0] in (10, 15))
+    return left + tuple((_XCN_PLACE[n], value) for n, value in xpn_rest(_name_of(repetition)))
+
+
+_BEYOND_XCN = all_but(1, 2, 3, 4, 10, 15)
+_XCN_CODES = all_but()
+_XCN_PLACE = {1: 2, 2: 3, 3: 4, 7: 10, 8: 15}
+
+
+@converter(repeats=True, rest=xcn_rest)
 def practitioner_reference(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
+    further_people(raw, segment, context)
     return practitioner(raw, context)
+
+
+def further_people(raw: str, segment: Segment, context: Context) -> None:
+    """The repetitions of one XCN are one person's name in several scripts; another number is another person, for
+    whom the element has no room."""
+    if "~" in raw:
+        numbers = [number for part in raw.split("~") if (number := component(part, 1))]
+        for number in numbers[1:]:
+            if number != numbers[0]:
+                context.keep(place(segment, context.at, 1), number)
 
 
 # -- Organization -----------------------------------------------------------------------------------------------------
 
 
-def facility_organization(segment: Segment, context: Context) -> None:
-    """ORC-21 name, ORC-22 address, ORC-23 telephone of the ordering facility -> Organization."""
-    name = component(segment[21], 1)
+@converter(1)
+def facility_organization(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
+    """ORC-21 name, ORC-22 address, ORC-23 telephone of the ordering facility -> Organization. A message comes from
+    one facility; another name in a later order is residue."""
+    name = component(raw, 1)
+    address, telecom = ("" if segment[n] == NULL else segment[n] for n in (22, 23))
     if not name:
-        return
-    made = _organization(name, segment[22], segment[23], context.facility.oid, context.facility.institution)
-    context.add(made)
+        keep_all(segment, context, 22, 23)
+        return None
+    made = _organization(name, address, telecom, context.facility.oid, context.facility.institution)
+    if (first := context.add(made)) is not made and first != made:
+        keep_all(segment, context, 21, 22, 23)
+        return None
+    spare(segment, 22, xad_rest, context, repeats=True)
+    spare(segment, 23, xtn_rest, context, repeats=True)
+    return made
 
 
 @lru_cache(maxsize=4096)
@@ -264,9 +340,10 @@ def _organization(name: str, address: str, telecom: str, facility: str, institut
 _NO_CONTEXT: Any = None
 
 
-def department(raw: str, context: Context) -> Fragment | None:
+@converter(rest=cwe_rest)
+def department_code(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
     """A department code (user table 0069) -> CodeableConcept under the SS-MIX2 department system."""
-    return coded(raw if "^" in raw else f"{raw}^^HL70069", context.facility.oid).concept
+    return concept_of(raw if "^" in raw else f"{raw}^^HL70069", segment, context)
 
 
 def insurer_organization(number: str, name: str, context: Context) -> Fragment:
@@ -293,5 +370,3 @@ def find_patient(message: Message) -> tuple[Segment | None, Issue | None]:
     if not local_number(found[0]):
         return None, Issue("error", "no-patient", place(found[0], 3), "PID-3 holds no patient number")
     return found[0], None
-
-

@@ -7,12 +7,22 @@ ZPR the parts. The words sent are always kept. JAHIS disease names; JP Core 1.2.
 from dataclasses import dataclass, field
 
 from gateway.codec.er7 import Message, Segment
-from gateway.translate.common import HEAD, Rules, leave, ordering_facility
+from gateway.translate.common import HEAD, Rules, leave
 from gateway.translate.context import Context
-from gateway.translate.datatypes import Fragment, bad_field, clean, coded, component
+from gateway.translate.datatypes import (
+    Fragment,
+    bad_field,
+    clean,
+    coded,
+    component,
+    concept_of,
+    cwe_rest,
+    plain,
+    triplet_rest,
+)
 from gateway.translate.ids import local_system
 from gateway.translate.people import EXTENSION, resource
-from gateway.translate.rules import NULL, converter, table
+from gateway.translate.rules import all_but, converter, keep, place, spare, table
 
 RULES = Rules(**HEAD, PV1=("None",), PRB=("Condition",), ZPR=("Condition",), ORC=("Condition",))
 
@@ -63,10 +73,9 @@ def _condition(problem: Problem, context: Context) -> Fragment:
     if problem.zpr is not None:
         RULES["ZPR"].apply(problem.zpr, {"Condition": condition}, context)
         _name(condition, problem.zpr, bool(component(prb[3], 2)))
-        _once_each(condition)
+        _once_each(condition, problem.zpr, context)
     if problem.orc is not None:
         RULES["ORC"].apply(problem.orc, {"Condition": condition}, context)
-        ordering_facility(problem.orc, context)
     condition["subject"] = context.subject()
     if component(prb[1], 1) == "DE":
         condition["verificationStatus"] = _status(VERIFICATION, "entered-in-error")
@@ -79,7 +88,7 @@ def _condition(problem: Problem, context: Context) -> Fragment:
 def _name(condition: Fragment, zpr: Segment, named: bool) -> None:
     """code.text from the parts when PRB-3 gave no words; suspicion from the suffix."""
     if not named:
-        words = "".join(clean(part.split("^")[1]) for n in (1, 2, 3) for part in zpr[n].split("~") if "^" in part)
+        words = "".join(component(part, 2) for n in (1, 2, 3) for part in zpr[n].split("~"))
         if words:
             condition.setdefault("code", {})["text"] = words
     suffixes = {part.split("^", 1)[0] for part in zpr[3].split("~")}
@@ -87,22 +96,31 @@ def _name(condition: Fragment, zpr: Segment, named: bool) -> None:
         condition["verificationStatus"] = _status(VERIFICATION, "provisional")
 
 
-def _once_each(condition: Fragment) -> None:
-    """PRB-3 and ZPR-2 usually say the same code: one coding of a system and code is enough."""
-    codings = condition.get("code", {}).get("coding")
-    if codings:
-        unique = {(coding.get("system"), coding["code"]): coding for coding in reversed(codings)}
-        condition["code"]["coding"] = list(reversed(unique.values()))
+def _once_each(condition: Fragment, zpr: Segment, context: Context) -> None:
+    """PRB-3 and ZPR-2 usually say the same code: one coding of a system and code is enough. Where they give it
+    different words, those of ZPR-2 are residue."""
+    once: dict[tuple[str, str], Fragment] = {}
+    for coding in condition.get("code", {}).get("coding", ()):
+        key = (coding.get("system", ""), coding["code"])
+        words = coding.get("display", "")
+        first = once.setdefault(key, coding)
+        if words and first is not coding and words not in (first.get("display"), condition["code"].get("text")):
+            if "display" in first:
+                context.keep(place(zpr, 2, 2), words)
+            else:
+                once[key] = coding
+    if once:
+        condition["code"]["coding"] = list(once.values())
 
 
 def _status(system: str, code: str) -> Fragment:
     return {"coding": [{"system": system, "code": code}]}
 
 
-@converter(1, 2, 3, 4, 5, 6, 9)
+@converter(rest=cwe_rest)
 def disease(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
     """PRB-3: management number (病名管理番号) and words."""
-    concept = coded(raw, context.facility.oid).concept
+    concept = concept_of(raw, segment, context)
     return {"code": _copy(concept)} if concept else None
 
 
@@ -112,7 +130,20 @@ def problem_instance(raw: str, fields: list[str], segment: Segment, context: Con
     return {"system": local_system(context.facility.oid, "problem"), "value": number} if number else None
 
 
-@converter(1, 2, 3, 4, 5, 6, 7)
+def _classification_rest(repetition: str) -> tuple[tuple[int, str], ...]:
+    """What `disease_classification` leaves: words, system and edition of an ICD code that is not there."""
+    parts = repetition.split("^")
+    spared = () if component(repetition, 1) else (2, 3, 7)
+    left = tuple((n, parts[n - 1]) for n in spared if n <= len(parts) and plain(parts[n - 1]))
+    if not component(repetition, 4) and component(repetition, 6):
+        left += ((6, parts[5]),)
+    return left + _BEYOND_CLASSIFICATION(repetition)
+
+
+_BEYOND_CLASSIFICATION = all_but(1, 2, 3, 4, 5, 6, 7)
+
+
+@converter(rest=_classification_rest)
 def disease_classification(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
     """PRB-10: ICD-10 in the first triplet, kind of diagnosis (外来時, 最終 ...) in the second, edition in component 7."""
     parts = (raw.split("~", 1)[0].split("^") + [""] * 7)[:7]
@@ -124,7 +155,7 @@ def disease_classification(raw: str, fields: list[str], segment: Segment, contex
             coding["version"] = clean(parts[6])
         fragment["code"] = {"coding": [coding]}
     for problem in code.problems:
-        bad_field(raw, fields, segment, context, problem, "the code does not have the form of its system")
+        context.issue("warning", problem, place(segment, 10), "the code does not have the form of its system")
     if kind := coded("^".join(parts[3:6]), context.facility.oid).concept:
         fragment["category"] = [kind]
     return fragment or None
@@ -134,15 +165,15 @@ def disease_classification(raw: str, fields: list[str], segment: Segment, contex
 def certainty(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
     """PRB-13, JHSD0005: 1 is a suspected disease."""
     if component(raw, 1) != "1":
-        bad_field(raw, fields, segment, context, "code-unknown", "JHSD0005 knows only 1 (suspected)")
+        bad_field(raw, segment, context, "code-unknown", "JHSD0005 knows only 1 (suspected)")
         return None
     return {"verificationStatus": _status(VERIFICATION, "provisional")}
 
 
-@converter(1, 2, 3, 4, 5, 6, 9)
+@converter(rest=cwe_rest)
 def outcome(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
     """PRB-14 (転帰): the code as extension; clinicalStatus only for outcomes that say it."""
-    concept = coded(raw, context.facility.oid).concept
+    concept = concept_of(raw, segment, context)
     if concept is None:
         return None
     found: Fragment = {
@@ -153,41 +184,73 @@ def outcome(raw: str, fields: list[str], segment: Segment, context: Context) -> 
     return found
 
 
-@converter(repeats=True)
+_MODIFIER_REST = all_but(1, 2, words=((3, frozenset({"MDCDX2"})),))
+
+
+@converter(repeats=True, rest=_MODIFIER_REST)
 def prefix_modifiers(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
-    return _modifiers(raw, segment[4], "JP_Condition_DiseasePrefixModifier")
+    return _modifiers(raw, 4, "JP_Condition_DiseasePrefixModifier", segment, context)
 
 
-@converter(repeats=True)
+@converter(repeats=True, rest=_MODIFIER_REST)
 def postfix_modifiers(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
-    return _modifiers(raw, segment[6], "JP_Condition_DiseasePostfixModifier")
+    return _modifiers(raw, 6, "JP_Condition_DiseasePostfixModifier", segment, context)
 
 
-def _modifiers(numbers: str, exchange: str, extension: str) -> Fragment | None:
+def _modifiers(numbers: str, beside: int, extension: str, segment: Segment, context: Context) -> Fragment | None:
     """Modifiers by management number, with their exchange codes (ZPR-4, 6) in the same order beside them."""
     made = []
-    codes = exchange.split("~")
+    codes = segment[beside].split("~")
     for index, part in enumerate(numbers.split("~")):
-        code, words = ([clean(p) if p != NULL else "" for p in part.split("^")] + ["", ""])[:2]
+        code, words = component(part, 1), component(part, 2)
+        other = codes[index] if index < len(codes) else ""
         if not code and not words:
+            _keep_exchange(other, beside, segment, context)
             continue
-        other = clean(codes[index].split("^", 1)[0]) if index < len(codes) else ""
+        _keep_words(other, words, beside, segment, context)
+        other = component(other, 1)
         codings = [{"system": s, "code": c} for s, c in ((MOD_KEY, code), (MOD_EX, other)) if c]
         concept: Fragment = {"coding": codings} if codings else {}
         if words:
             concept["text"] = words
         made.append({"url": EXTENSION + extension, "valueCodeableConcept": concept})
+    for other in codes[len(numbers.split("~")) :]:
+        _keep_exchange(other, beside, segment, context)
     return {"code": {"extension": made}} if made else None
 
 
-@converter(1, 2, 3)
+def _keep_exchange(code: str, number: int, segment: Segment, context: Context) -> None:
+    """An exchange code without the modifier it belongs to."""
+    if plain(code.replace("^", " ")):
+        context.keep(place(segment, number), code)
+
+
+def _keep_words(exchange: str, said: str, number: int, segment: Segment, context: Context) -> None:
+    """What the field of an exchange code holds beside the code: other words, and the name of another table."""
+    for at, value in _MODIFIER_REST(exchange):
+        context.keep(place(segment, number, at), value)
+    if (words := component(exchange, 2)) and words != said:
+        context.keep(place(segment, number, 2), words)
+
+
+def _base_rest(repetition: str) -> tuple[tuple[int, str], ...]:
+    """What `base_disease` leaves: words without a code, as only codings are taken from here."""
+    words = component(repetition, 2)
+    return triplet_rest(repetition) + (((2, words),) if words and not component(repetition, 1) else ())
+
+
+@converter(rest=_base_rest)
 def base_disease(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
     """ZPR-2 says the base again; its exchange code (病名交換用コード, ZPR-5) is one more coding."""
-    codings = list((coded(raw, context.facility.oid).concept or {}).get("coding", ()))
-    code, words = ([clean(p) if p != NULL else "" for p in segment[5].split("^")] + ["", ""])[:2]
+    concept = concept_of("^".join(raw.split("^")[:3]), segment, context) or {}
+    codings = list(concept.get("coding", ()))
+    code, words = component(segment[5], 1), component(segment[5], 2)
     if code:
         coding = {"system": EX_CODE, "code": code}
         codings.append(coding | {"display": words} if words else coding)
+        spare(segment, 5, _MODIFIER_REST, context)
+    else:
+        keep(segment, 5, context)
     return {"code": {"coding": codings}} if codings else None
 
 

@@ -8,17 +8,32 @@ from dataclasses import dataclass, field
 
 from gateway.codec.er7 import Message, Segment
 from gateway.translate.allergy import add_allergy
-from gateway.translate.common import HEAD, ORDER_NUMBER, Rules, leave, ordering_facility
+from gateway.translate.common import HEAD, ORDER_NUMBER, Rules, leave
 from gateway.translate.context import Context
-from gateway.translate.datatypes import MERIT9, Fragment, absent, bad_field, coded, component, merit9, quantity
+from gateway.translate.datatypes import (
+    MERIT9,
+    Fragment,
+    absent,
+    bad_field,
+    coded,
+    component,
+    concept_of,
+    cwe_rest,
+    keep_all,
+    merit9,
+    quantity,
+    unit_rest,
+)
 from gateway.translate.dosage import derive_timing, dosage_text
 from gateway.translate.ids import local_system
 from gateway.translate.people import CORE, resource
-from gateway.translate.rules import NULL, converter, merge, place, residue_of, table
+from gateway.translate.rules import NULL, aim, converter, keep, mark, merge, place, residue_of, spare, table
 
 RP_NUMBER = "http://jpfhir.jp/fhir/core/mhlw/IdSystem/Medication-RPGroupNumber"
 ORDER_IN_RP = "http://jpfhir.jp/fhir/core/mhlw/IdSystem/MedicationAdministrationIndex"
 DRUG_NUMBER = "http://jpfhir.jp/fhir/core/Extension/StructureDefinition/JP_Medication_Ingredient_DrugNo"
+CATEGORY_TABLES = frozenset({"MR9P", "JHSP0007", "JHSI0001", "99I01"})
+"""System names under which RXE-21 says a category of the table merit9-category."""
 INJECTION_KINDS = frozenset({"99I02", "JHSI0002"})
 """System names under which RXE-2 says the kind of injection instead of a drug."""
 
@@ -96,9 +111,9 @@ def _request(order: Order, rules: Rules, injection: bool, counts: dict[str, int]
     assert order.rxe is not None
     body: Fragment = {"identifier": _group(order, injection, counts, context)}
     target = {"MedicationRequest": body}
+    since = mark(context)
     if order.orc is not None:
         rules["ORC"].apply(order.orc, target, context)
-        ordering_facility(order.orc, context)
     rules["RXE"].apply(order.rxe, target, context)
     for note in order.notes:
         rules["NTE"].apply(note, target, context)
@@ -111,6 +126,7 @@ def _request(order: Order, rules: Rules, injection: bool, counts: dict[str, int]
     profile = "JP_MedicationRequest_Injection" if injection else "JP_MedicationRequest"
     made = resource("MedicationRequest", context.id("MedicationRequest", *context.key, rp, context.nth("RXE", rp)))
     made["meta"] = {"profile": [CORE + profile]}
+    aim(context, since, "MedicationRequest/.", f"MedicationRequest/{made['id']}.")
     if injection:
         _contained_medication(made, body, order, rules, context)
     # ORC-2 and RXE-15 often carry one number; an identifier is said once.
@@ -137,9 +153,8 @@ def _dosages(order: Order, body: Fragment, rules: Rules, context: Context) -> li
         extra: Fragment = {}
         rules["TQ1"].apply(tq1, {"MedicationRequest": extra}, context)
         dosage = extra.pop("dosage", {})
-        if timings and "dispenseRequest" in extra:
-            context.keep(place(tq1, 6), tq1[6])
-            del extra["dispenseRequest"]
+        if timings:
+            _keep_further(extra, body, tq1, context)
         merge(body, extra)
         timings.append(dosage)
     made = []
@@ -154,6 +169,17 @@ def _dosages(order: Order, body: Fragment, rules: Rules, context: Context) -> li
         if dosage:
             made.append(dosage)
     return made
+
+
+def _keep_further(extra: Fragment, body: Fragment, tq1: Segment, context: Context) -> None:
+    """What a further TQ1 says of the whole request, which has one supply, one count and one priority: residue. (The
+    days of TQ1-6 stand in its dosage as well.)"""
+    if "dispenseRequest" in extra:
+        keep_all(tq1, context, 6, 14)
+        del extra["dispenseRequest"]
+    if extra.get("priority", body.get("priority")) != body.get("priority"):
+        keep(tq1, 9, context)
+        del extra["priority"]
 
 
 def _deep_merge(out: Fragment, fragment: Fragment) -> None:
@@ -177,16 +203,24 @@ def _group(order: Order, injection: bool, counts: dict[str, int], context: Conte
     raw = component(order.orc[4], 1) if order.orc is not None else ""
     parts = raw.split("_")
     rp = parts[1] if len(parts) > 1 else parts[0]
+    if order.orc is not None and _unread_group(parts, order.orc):
+        context.keep(place(order.orc, 4), raw)
     if not rp:
-        rp = str(len(counts) + 1)
+        rp = str(next(n for n in range(len(counts) + 1, 2 * len(counts) + 2) if str(n) not in counts))
         where = place(order.orc, 4) if order.orc is not None else "ORC-4"
         context.issue("warning", "no-rp-number", where, "no RP number; the drugs are numbered as they stand")
     rp = rp.lstrip("0") or rp
     counts[rp] = counts.get(rp, 0) + 1
-    number = parts[2].lstrip("0") if len(parts) > 2 else str(counts[rp])
+    number = (parts[2].lstrip("0") or parts[2]) if len(parts) > 2 else ""
     rp_identifier = {"system": RP_NUMBER, "value": rp}
     # JP_MedicationRequest_Injection has no place inside the RP: the third part of ORC-4 is the administration there.
-    return [rp_identifier, {"system": ORDER_IN_RP, "value": number or parts[2]}]
+    return [rp_identifier, {"system": ORDER_IN_RP, "value": number or str(counts[rp])}]
+
+
+def _unread_group(parts: list[str], orc: Segment) -> bool:
+    """Whether ORC-4 says more than RP and place: another order number than ORC-2, or a fourth part."""
+    order = parts[0].lstrip("0") if len(parts) > 1 else ""
+    return len(parts) > 3 or (order != "" and order != component(orc[2], 1).lstrip("0"))
 
 
 def _contained_medication(made: Fragment, body: Fragment, order: Order, rules: Rules, context: Context) -> None:
@@ -200,6 +234,10 @@ def _contained_medication(made: Fragment, body: Fragment, order: Order, rules: R
         "status": "active",
         "ingredient": [],
     }
+    if "medicationCodeableConcept" in body:
+        # RXE-2 names the mixture; a request has one medication[x].
+        medication["code"] = body.pop("medicationCodeableConcept")
+    since = mark(context)
     for number, rxc in enumerate(order.ingredients, start=1):
         ingredient: Fragment = {"extension": [{"url": DRUG_NUMBER, "valueInteger": number}]}
         rules["RXC"].apply(rxc, {"Ingredient": ingredient}, context)
@@ -207,6 +245,7 @@ def _contained_medication(made: Fragment, body: Fragment, order: Order, rules: R
             ingredient["itemCodeableConcept"] = absent()
         ingredient.setdefault("strength", absent())
         medication["ingredient"].append(ingredient)
+    aim(context, since, "Ingredient/.", f"MedicationRequest/{made['id']}.contained.ingredient.")
     made["contained"] = [medication]
     body["medicationReference"] = {"reference": "#medication"}
 
@@ -221,8 +260,9 @@ def order_number(raw: str, fields: list[str], segment: Segment, context: Context
 
 
 @converter(1)
-def group_number(raw: str, fields: list[str], segment: Segment, context: Context) -> None:
+def group_number(raw: str, fields: list[str], segment: Segment, context: Context) -> bool:
     """ORC-4 is read by `_group`, which also counts the drugs of an RP."""
+    return True
 
 
 @converter(1)
@@ -236,24 +276,31 @@ def prescription_number(raw: str, fields: list[str], segment: Segment, context: 
     return {"system": system or local_system(context.facility.oid, "prescription-number"), "value": number}
 
 
-@converter(1, 2, 3, 4, 5, 6, 9)
+@converter(rest=cwe_rest)
 def drug(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
     """RXE-2, and RXE-31 with more codes of the same drug (YJ, MYAK ...)."""
-    found = coded(raw, context.facility.oid)
-    for problem in found.problems:
-        context.issue("warning", problem, place(segment, 2), "the code does not have the form of its system")
-    concept = found.concept
-    more = [coded(part, context.facility.oid).concept for part in segment[31].split("~") if part and part != NULL]
-    codings = [coding for other in more if other for coding in other.get("coding", ())]
-    if concept and codings:
-        return {**concept, "coding": [*concept.get("coding", ()), *codings]}
-    return concept
+    concept = concept_of(raw, segment, context)
+    codings = _further_codes(segment, context) if segment[31] not in ("", NULL) else []
+    return {**(concept or {}), "coding": [*(concept or {}).get("coding", ()), *codings]} if codings else concept
 
 
-@converter(1, 2, 3, 4, 5, 6, 9)
+def _further_codes(segment: Segment, context: Context) -> list[Fragment]:
+    """The codings of RXE-31; words without a code are residue, as RXE-2 has the words."""
+    spare(segment, 31, cwe_rest, context, repeats=True)
+    codings = []
+    for part in segment[31].split("~"):
+        other = concept_of(part, segment, context, 31) if part and part != NULL else None
+        codings += (other or {}).get("coding", ())
+        said = {coding.get("display") for coding in (other or {}).get("coding", ())}
+        if other and "text" in other and other["text"] not in said:
+            context.keep(place(segment, 31), part)
+    return codings
+
+
+@converter(rest=cwe_rest)
 def injection_kind(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
     """RXE-2 of an injection is its kind (00 general, 05 TPN ...); a sender that names a drug there is understood."""
-    concept = coded(raw, context.facility.oid).concept
+    concept = concept_of(raw, segment, context)
     if concept is None:
         return None
     is_kind = any(name in INJECTION_KINDS for name in raw.split("^")[2:6:3])
@@ -262,20 +309,24 @@ def injection_kind(raw: str, fields: list[str], segment: Segment, context: Conte
 
 @converter(1)
 def dispense_quantity(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
-    return _quantity(raw, segment[11], fields, segment, context)
+    return _quantity(raw, 11, segment, context)
 
 
-def _quantity(raw: str, unit: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
-    found = quantity(component(raw, 1), merit9(unit) if unit != NULL else {})
+def _quantity(raw: str, unit: int, segment: Segment, context: Context) -> Fragment | None:
+    """The amount with its unit out of the field of that number."""
+    found = quantity(component(raw, 1), merit9(segment[unit]) if segment[unit] != NULL else {})
     if found is None:
-        bad_field(raw, fields, segment, context, "not-a-number", "an amount that is not a number")
+        bad_field(raw, segment, context, "not-a-number", "an amount that is not a number")
+        keep(segment, unit, context)
+    else:
+        spare(segment, unit, unit_rest, context)
     return found
 
 
 @converter(1)
 def strength(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
     """RXC-3/4: the amount of one ingredient in one administration (denominator 1 TIME, JP_Medication)."""
-    numerator = _quantity(raw, segment[4], fields, segment, context)
+    numerator = _quantity(raw, 4, segment, context)
     denominator = {"value": 1, "unit": "回", "system": MERIT9, "code": "TIME"}
     return {"numerator": numerator, "denominator": denominator} if numerator else None
 
@@ -283,13 +334,13 @@ def strength(raw: str, fields: list[str], segment: Segment, context: Context) ->
 @converter(1)
 def repeats_allowed(raw: str, fields: list[str], segment: Segment, context: Context) -> int | None:
     words = component(raw, 1)
-    if not words.isdigit() or len(words) > 4:
-        bad_field(raw, fields, segment, context, "not-a-number", "a count that is not a whole number")
+    if not words.isdecimal() or len(words) > 4:
+        bad_field(raw, segment, context, "not-a-number", "a count that is not a whole number")
         return None
     return int(words)
 
 
-@converter(1, 2, 3, 4, 5, 6, 9, repeats=True)
+@converter(repeats=True, rest=cwe_rest)
 def medication_category(raw: str, fields: list[str], segment: Segment, context: Context) -> list[Fragment]:
     """RXE-21: 外来処方 OHP, 院内処方 OHI, 入院処方 IHP, 定時処方 FTP ... under the code system JP Core gives them."""
     found = []
@@ -297,8 +348,8 @@ def medication_category(raw: str, fields: list[str], segment: Segment, context: 
         concept = coded(part, context.facility.oid).concept
         if concept is None:
             continue
-        code = part.split("^", 1)[0]
-        if system := table("merit9-category").get(code):
+        code, name = component(part, 1), component(part, 3)
+        if (system := table("merit9-category").get(code)) and (name in CATEGORY_TABLES or name in ("", system)):
             codings = [{**c, "system": system} if c["code"] == code else c for c in concept.get("coding", ())]
             concept = {**concept, "coding": codings}
         found.append(concept)

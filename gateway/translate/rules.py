@@ -125,9 +125,7 @@ class SegmentRules:
             for number, steps in self._steps.items()
         }
 
-    def _load(
-        self, source: str, resource: str, taken: dict[int, Converter], companions: dict[int, list[int]]
-    ) -> None:
+    def _load(self, source: str, resource: str, taken: dict[int, Converter], companions: dict[int, list[int]]) -> None:
         name = f"{source}/{self.segment}-{resource}"
         file = mapping_files.path("rows", source, f"{self.segment}-{resource}.toml")
         content = tomllib.loads(file.read_text(encoding="utf-8"))

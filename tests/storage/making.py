@@ -48,12 +48,12 @@ def _kept(resource: dict[str, Any], patient: str, rank: int, tokens: Sequence[To
         resource["resourceType"], resource["id"], body, patient, rank, date_start="2026-01-01T00:00:00.000Z",
         tokens=tuple(tokens), strings=(("name", resource["text"]),), references=(("subject-of", f"X/{resource['text']}"),),
     )  # fmt: skip
-    return Kept(rendered, hashlib.sha256(body).digest()[:16])
+    return Kept.of(rendered)
 
 
-def reindex(body: bytes, rank: int, patient: str) -> Rendered:
+def reindex(body: bytes, rank: int, patient: str) -> Kept:
     resource = fhir.parse(body)
-    return _kept(resource, patient, rank, (Token("code", "urn:s", resource["text"]),)).rendered
+    return _kept(resource, patient, rank, (Token("code", "urn:s", resource["text"]),))
 
 
 def project(events: Sequence[StayEvent]) -> list[Kept]:
@@ -95,7 +95,7 @@ def entry(kind: str, key: str, version: Version, content: bytes) -> KeptDocument
         blob=hashlib.sha256(content).hexdigest(),
         eventCodeList=(Code("event", "urn:e"),),
     )
-    return KeptDocument("bundle" if kind == "bundle" else "original", made, render_extrinsic(made))
+    return KeptDocument.of("bundle" if kind == "bundle" else "original", made, render_extrinsic(made))
 
 
 def message(
@@ -130,9 +130,7 @@ def message(
         stay_events=tuple(events),
         documents=documents,
         transform=f"urn:uuid:{name('xfrm', key, stamp, content)}",
-        blobs=tuple(
-            pack(document.entry.blob, data) for document, data in zip(documents, (bundle, original), strict=True)
-        ),
+        blobs=tuple(pack(document.blob, data) for document, data in zip(documents, (bundle, original), strict=True)),
     )
 
 

@@ -14,7 +14,7 @@ def keep(store: Storage, *messages: KeptMessage) -> None:
 
 
 def uuids(one: KeptMessage) -> tuple[str, ...]:
-    return tuple(document.entry.entryUUID for document in one.documents)
+    return tuple(document.entryUUID for document in one.documents)
 
 
 def statuses(store: Storage, one: KeptMessage) -> list[str]:

@@ -1,6 +1,5 @@
 """Pure functions that storage calls inside its transaction (ports.Derivations), made of the layers it must not import."""
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
@@ -9,7 +8,6 @@ from gateway.codec import fhir
 from gateway.model.identity import PatientId
 from gateway.model.ingest import Kept
 from gateway.model.outcome import StayEvent
-from gateway.model.resource import Rendered
 from gateway.ports import Derivations
 from gateway.services import identity
 from gateway.services.search import index
@@ -29,16 +27,15 @@ def derivations(affinity_domain: str) -> Derivations:
 
 def kept_resource(resource: dict[str, Any], rank: int, patient: str) -> Kept:
     """Rendered, indexed and hashed."""
-    rendered = index(resource, rank=rank, patient=patient if resource["resourceType"] not in NOBODYS else "")
-    return Kept(rendered, hashlib.sha256(rendered.body).digest()[:16])
+    return Kept.of(index(resource, rank=rank, patient=patient if resource["resourceType"] not in NOBODYS else ""))
 
 
 NOBODYS = frozenset({"Practitioner", "PractitionerRole", "Organization", "Location", "Medication"})
 """Types that are about no patient, whichever message they came in."""
 
 
-def reindex(body: bytes, rank: int, patient: str) -> Rendered:
-    return index(fhir.parse(body), rank=rank, patient=patient)
+def reindex(body: bytes, rank: int, patient: str) -> Kept:
+    return Kept.of(index(fhir.parse(body), rank=rank, patient=patient))
 
 
 def project(events: Sequence[StayEvent]) -> list[Kept]:

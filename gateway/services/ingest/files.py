@@ -72,6 +72,10 @@ class Unreadable(Exception):
     """The file system refuses; the text is its own."""
 
 
+class Gone(Exception):
+    """Renamed or removed since the walk saw it, as SS-MIX2 does when a successor comes."""
+
+
 class TooLarge(Exception):
     """More bytes than are read."""
 
@@ -99,6 +103,8 @@ def read_steadily(path: bytes, max_bytes: int) -> Content:
                     raise TooLarge
                 data = _all(file, before.st_size)
                 after = os.fstat(file.fileno())
+        except FileNotFoundError:
+            raise Gone from None
         except OSError as error:
             raise Unreadable(error.strerror or type(error).__name__) from None
         if (after.st_size, after.st_mtime_ns) == (before.st_size, before.st_mtime_ns) and len(data) == after.st_size:

@@ -6,9 +6,9 @@ A message is kept whole or not at all: it is rejected when it cannot be read, wh
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from gateway.codec import charset, fhir
 from gateway.codec.ebxml import render_extrinsic
@@ -19,11 +19,14 @@ from gateway.model.outcome import Issue
 from gateway.profiles.validator import Finding
 from gateway.services.identity import only_shared, shared_authorities
 from gateway.services.ingest.deriving import kept_resource
-from gateway.services.ingest.files import Changed, Content, Found, TooLarge, Unreadable, read_steadily
+from gateway.services.ingest.files import Changed, Content, Found, Gone, TooLarge, Unreadable, read_steadily
 from gateway.translate.context import Facilities
 from gateway.translate.document_entry import DocumentSource, entries, service_period, source_patient_info
 from gateway.translate.ranks import rank
 from gateway.translate.sources import Converted, read_file
+
+REMEMBERED: Final = 10_000
+"""Hashes of resources that were found valid, at most (about 1 MB)."""
 
 Check = Callable[[dict[str, Any]], Sequence[Finding]]
 Pack = Callable[[str, bytes], KeptBlob]
@@ -56,13 +59,19 @@ class Reader:
         self._rules, self._check, self._pack = rules, check, pack
         self._facilities = Facilities(rules.authorities)
         self._shared = shared_authorities(rules.authorities)
+        self._sound: set[bytes] = set()
 
     def read(self, found: Found) -> FileOutcome:
-        """Never raises for what a file holds: an error of ours in one file must not stop ten million others."""
+        """Never raises for what a file holds: an error of ours in one file must not stop ten million others.
+
+        A file that is gone gives an outcome without messages and rejects; the next run meets it under its new name.
+        """
         if found.error:
             return _rejected(found, Reject("", 0, "fatal", "unreadable", found.error))
         try:
             content = read_steadily(found.path, self._rules.max_file_bytes)
+        except Gone:
+            return FileOutcome(found.path, found.size, found.mtime_ns)
         except Unreadable as error:
             return _rejected(found, Reject("", 0, "fatal", "unreadable", str(error)))
         except TooLarge:
@@ -103,8 +112,8 @@ class Reader:
         if patient is None or one.patient_id is None or not isinstance(person, PersonKey) or not person.ids:
             raise Rejected("no-patient", "the message names no patient")
         everything = one.resources
-        self._refuse_invalid(everything)
         resources = _kept(one.translated.resources, one.data_type, patient["id"])
+        self._refuse_invalid(everything, {(kept.type, kept.id): kept.hash for kept in resources})
         documents, transform, blobs = self._documents(one, patient, everything, original)
         name = one.name
         return KeptMessage(
@@ -120,11 +129,19 @@ class Reader:
             blobs=blobs,
         )
 
-    def _refuse_invalid(self, resources: Iterable[dict[str, Any]]) -> None:
+    def _refuse_invalid(self, resources: Iterable[dict[str, Any]], hashes: Mapping[tuple[str, str], bytes]) -> None:
+        """The same bytes are checked once: patient, doctor and hospital come with every message."""
         for resource in resources:
+            hash_ = hashes.get((resource["resourceType"], resource["id"]))
+            if hash_ is not None and hash_ in self._sound:
+                continue
             for finding in self._check(resource):
                 if finding.severity in ("error", "fatal"):
                     raise Rejected("invalid-output", f"{finding.expression}: {finding.text}")
+            if hash_ is not None:
+                if len(self._sound) >= REMEMBERED:
+                    self._sound.clear()
+                self._sound.add(hash_)
 
     def _documents(
         self, one: Converted, patient: dict[str, Any], resources: Sequence[dict[str, Any]], original: bytes
@@ -152,8 +169,8 @@ class Reader:
         except BadInput:
             raise Rejected("no-time", "neither the file name nor MSH-7 says when this was written") from None
         documents = (
-            KeptDocument("bundle", made, render_extrinsic(made)),
-            KeptDocument("original", sent, render_extrinsic(sent)),
+            KeptDocument.of("bundle", made, render_extrinsic(made)),
+            KeptDocument.of("original", sent, render_extrinsic(sent)),
         )
         return documents, transform.entryUUID, (self._pack(made.blob, bundle), self._pack(sent.blob, original))
 

@@ -73,7 +73,7 @@ class Ingestor:
         summary = Summary()
         self._doubtful.clear()
         todo = self._changed(paths, summary, progress)
-        for batch in _batches(read_all(todo, self.make_reader, workers)):
+        for batch in _batches(_present(read_all(todo, self.make_reader, workers), summary)):
             if dry_run:
                 for outcome in batch:
                     summary.count(_expected(outcome), outcome)
@@ -157,6 +157,15 @@ def _unchanged(found: Found, seen: Seen | None) -> bool:
         and seen.outcome != "rejected"
         and (seen.size, seen.mtime_ns) == (found.size, found.mtime_ns)
     )
+
+
+def _present(outcomes: Iterable[FileOutcome], summary: Summary) -> Iterator[FileOutcome]:
+    """Without files that were renamed or removed while the walk was on its way: counted as ignored, not as bad."""
+    for outcome in outcomes:
+        if outcome.messages or outcome.rejects:
+            yield outcome
+        else:
+            summary.count("ignored")
 
 
 def _batches(outcomes: Iterable[FileOutcome]) -> Iterator[list[FileOutcome]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gateway.services.ingest import files
-from gateway.services.ingest.files import Changed, Found, TooLarge, Unreadable, read_steadily, walk
+from gateway.services.ingest.files import Changed, Found, Gone, TooLarge, Unreadable, read_steadily, walk
 
 
 def junk(name: str) -> bool:
@@ -88,7 +88,7 @@ def test_more_than_the_limit_is_not_read(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
-    with pytest.raises(Unreadable):
+    with pytest.raises(Gone):
         read(tmp_path / "none")
     with pytest.raises(Unreadable):
         read(tmp_path)

@@ -52,7 +52,7 @@ def test_a_message_is_kept_under_its_key_with_both_documents() -> None:
     assert [hashlib.sha256(content).hexdigest() for content in (bundle, original)] == [
         blob.sha256 for blob in one.blobs
     ]
-    types = {kept.rendered.type for kept in one.resources}
+    types = {kept.type for kept in one.resources}
     assert {"Patient", "Observation", "DiagnosticReport", "Specimen", "Provenance"} <= types
 
 
@@ -131,7 +131,7 @@ def test_files_that_cannot_be_read_are_told_apart(tmp_path: Path) -> None:
     assert reader.read(found(path)).rejects == ()
     small = Reader(type(RULES)(RULES.authorities, RULES.repository, max_file_bytes=10), lambda _: (), pack)
     assert small.read(found(path)).rejects[0].code == "too-large"
-    assert reader.read(Found(b"/nowhere/at all", 1, 1)).rejects[0].code == "unreadable"
+    assert reader.read(Found(str(tmp_path).encode(), 1, 1)).rejects[0].code == "unreadable"
     assert reader.read(Found(b"/x", 0, 0, "Permission denied")).rejects[0].reason == "Permission denied"
 
 
@@ -144,3 +144,8 @@ def test_an_error_of_ours_stops_at_the_file_and_says_no_word_of_it(tmp_path: Pat
     (reject,) = Reader(RULES, fail, pack).read(found(path)).rejects
     assert reject.code == "internal-error"
     assert "KeyError" in reject.reason and "山田" not in reject.reason
+
+
+def test_a_file_that_is_gone_is_neither_kept_nor_bad() -> None:
+    outcome = make_reader().read(Found(b"/nowhere/at all", 1, 1))
+    assert (outcome.messages, outcome.rejects) == ((), ())

@@ -4,6 +4,7 @@ import os
 import random
 import shutil
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import orjson
@@ -14,6 +15,7 @@ from gateway.errors import ConfigurationError, Unavailable
 from gateway.model.ingest import STATES
 from gateway.sandbox.damage import KINDS, damage
 from gateway.services.ingest import Summary, run, workers
+from gateway.services.ingest.files import Found
 from gateway.storage.opening import Storage
 from gateway.storage.schema import metadata
 from tests.services.ingest.trees import export, make_reader, node, tree
@@ -192,7 +194,7 @@ def test_a_worker_that_dies_is_an_unavailable_part(root: Path, monkeypatch: pyte
         list(workers.read_all([next(iter(_found(root)))], dying, 1))
 
 
-def _found(root: Path) -> list[run.Found]:
+def _found(root: Path) -> list[Found]:
     return [found for found in run.walk([str(root)], lambda _: False) if found]
 
 
@@ -203,3 +205,16 @@ def dying() -> object:
 def test_few_files_start_no_process(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "ProcessPoolExecutor", None)
     assert len(list(workers.read_all(_found(root), make_reader, 0))) == 24
+
+
+def test_a_file_renamed_between_walk_and_read_is_ignored_this_time(
+    tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ghostly(paths: list[str], ignored: object) -> Iterator[Found]:
+        yield Found(b"/nowhere/renamed", 5, 5)
+        yield from _found(root)
+
+    monkeypatch.setattr(run, "walk", ghostly)
+    summary, _ = ingest(tmp_path, root)
+    assert (summary.seen, summary.states["ignored"], summary.states["rejected"]) == (25, 1, 0)
+    assert (tmp_path / "rejects.jsonl").read_bytes() == b""

@@ -1,0 +1,234 @@
+"""`musubi doctor`: is this node fit to run? Every check is one line; nothing is changed but what opening changes."""
+
+import json
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Final, Literal, NamedTuple
+
+import typer
+
+from gateway.cli._frame import DONE, FINDINGS, UNREACHABLE, ConfigOption, JsonOption, app, need, print_json, settings_of
+from gateway.errors import ConfigurationError, GatewayError, Unavailable
+from gateway.settings import Peer, Settings, check_may_serve
+
+PEER_TIMEOUT_S: Final = 3.0
+BODY: Final = 64 * 1024
+DISK_LOW: Final = 2 * 1024**3
+"""Bytes. A region's day of messages is well below; less than this is time to act."""
+DISK_FULL: Final = 100 * 1024**2
+"""Bytes. SQLite needs room for its write-ahead log (64 MiB) before it can give anything back."""
+SKEW: Final = timedelta(seconds=60)
+"""Peers further apart than this refuse each other's assertions later, and audit trails no longer line up."""
+EARLIEST: Final = datetime(2025, 1, 1, tzinfo=UTC)
+"""Before this program was written: a machine that lost its clock says 1970 or 2000."""
+
+Status = Literal["ok", "warning", "error"]
+
+
+class Check(NamedTuple):
+    check: str
+    status: Status
+    text: str
+    unreachable: bool = False
+    """An error of somebody else: exit 3, when there is no error of our own."""
+
+
+class Answer(NamedTuple):
+    status: int
+    date: str
+    body: bytes
+
+
+@app.command()
+def doctor(config: ConfigOption = None, as_json: JsonOption = False) -> int:
+    """Check configuration, storage, disk, clock and peers. Exit 0 also with warnings, 1 an error, 3 a silent part."""
+    from gateway.model.clock import Clock
+
+    found: list[Check] = []
+    for check in _checks(config, Clock().now):
+        found.append(check)
+        if not as_json:
+            typer.echo(f"{check.status:<8}{check.check}: {check.text}")
+    if as_json:
+        print_json({"checks": [{"check": c.check, "status": c.status, "text": c.text} for c in found]})
+    errors = [check for check in found if check.status == "error"]
+    if any(not check.unreachable for check in errors):
+        return FINDINGS
+    return UNREACHABLE if errors else DONE
+
+
+def _checks(config: Path | None, now: Callable[[], datetime]) -> Iterator[Check]:
+    need([config] if config else [])
+    try:
+        settings = settings_of(config)
+        blobs = settings.blob_directory
+    except ConfigurationError as error:
+        yield Check("configuration", "error", str(error))
+        return
+    try:
+        check_may_serve(settings)
+        yield Check("configuration", "ok", f"{settings.community.name} ({settings.community.id})")
+    except ConfigurationError as error:
+        yield Check("configuration", "error", str(error))
+    yield from authorities(settings)
+    yield from communities(settings)
+    newest = ""
+    if settings.database_file and not settings.database_file.exists():
+        yield Check("storage", "warning", "no database yet; musubi ingest and musubi serve make it")
+        yield writable("storage", settings.database_file.parent)
+    else:
+        check, newest = storage(settings)
+        yield check
+    yield writable("blobs", blobs)
+    for name, folder in (("database", settings.database_file), ("blobs", blobs)):
+        if folder:
+            yield space(name, shutil.disk_usage(_existing(folder)).free)
+    yield clock(now(), newest)
+    yield own_port(settings)
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        for checks in pool.map(lambda peer: list(reach(peer, now)), settings.peers):
+            yield from checks
+
+
+def authorities(settings: Settings) -> Iterator[Check]:
+    """What [[authorities]] lacks for the ids to come out as they should."""
+    before = len(settings.authorities)
+    facilities = [one for one in settings.authorities if one.kind == "facility"]
+    words = []
+    if not facilities:
+        words.append("no facility is known: ids are made under an OID derived from the sender's name")
+    words += [
+        f"{one.oid} has neither namespace nor institution, so that no message is taken for its own"
+        for one in facilities
+        if not (one.namespace or one.aliases or one.institution)
+    ]
+    twice = [number for number, n in Counter(one.institution for one in facilities if one.institution).items() if n > 1]
+    words += [f"institution {number} stands for two facilities" for number in twice]
+    if settings.peers and not any(one.kind in ("medical-id", "insurer") for one in settings.authorities):
+        words.append("no medical-id or insurer authority: peers can only be asked by numbers they share by chance")
+    yield from (Check("authorities", "warning", text) for text in words)
+    if not words:
+        yield Check("authorities", "ok", f"{before}, {len(facilities)} of them facilities")
+
+
+def communities(settings: Settings) -> Iterator[Check]:
+    """Home community ids have to be different, or answers cannot be told apart."""
+    ids = Counter([settings.community.id, *(peer.id for peer in settings.peers)])
+    for id_, n in ids.items():
+        if n > 1:
+            yield Check("communities", "error", f"{id_} stands {n} times among this node and its peers")
+    for peer in settings.peers:
+        if not (peer.xca or peer.fhir or peer.xcpd):
+            yield Check("communities", "warning", f"{peer.name or peer.id} has no address and is never asked")
+    if settings.community.affinity_domain in {one.oid for one in settings.authorities if one.kind == "facility"}:
+        yield Check("communities", "error", "affinity_domain is also the OID of a facility: ids of both would mix")
+
+
+def storage(settings: Settings) -> tuple[Check, str]:
+    """Opens the database (and brings it up to date), has it check itself. With it meta.lastUpdated of its youngest."""
+    from gateway import app as parts
+
+    try:
+        with parts.storage(settings) as store:
+            wrong = parts.integrity(store)
+            newest = parts.newest(store)
+    except Unavailable as error:
+        return Check("storage", "error", str(error), unreachable=True), ""
+    except GatewayError as error:
+        return Check("storage", "error", str(error)), ""
+    if wrong:
+        return Check("storage", "error", f"the database is damaged: {'; '.join(wrong)[:300]}"), newest
+    return Check("storage", "ok", "opens, and its check of itself found nothing"), newest
+
+
+def writable(name: str, folder: Path) -> Check:
+    """Whether files can be made in a folder, or where it would be made."""
+    try:
+        with tempfile.TemporaryFile(dir=_existing(folder)):
+            return Check(name, "ok", f"{folder} can be written")
+    except OSError as error:
+        return Check(name, "error", f"{folder}: {error.strerror}")
+
+
+def _existing(path: Path) -> Path:
+    """The path, or its nearest parent that is there."""
+    return next(one for one in (path, *path.parents) if one.exists())
+
+
+def space(name: str, free: int) -> Check:
+    status: Status = "error" if free < DISK_FULL else "warning" if free < DISK_LOW else "ok"
+    return Check("disk", status, f"{free / 1024**3:,.1f} GiB free for {name}")
+
+
+def clock(now: datetime, newest: str) -> Check:
+    """`newest` is a FHIR instant or empty."""
+    if now < EARLIEST:
+        return Check("clock", "error", f"this machine says {now:%Y-%m-%d}: its clock is not set")
+    if newest and datetime.fromisoformat(newest) > now + SKEW:
+        return Check("clock", "error", f"the store holds something of {newest}, later than now: the clock went back")
+    return Check("clock", "ok", f"{now:%Y-%m-%dT%H:%M:%SZ}" + (f", last change {newest}" if newest else ""))
+
+
+def own_port(settings: Settings) -> Check:
+    answer = _get(f"{settings.http.url}/readyz")
+    if isinstance(answer, str):
+        return Check("node", "ok", f"not running at {settings.http.url}")
+    try:
+        ready = bool(json.loads(answer.body)["ready"])
+    except (ValueError, KeyError, TypeError):
+        return Check("node", "error", f"another program answers at {settings.http.url}")
+    return Check("node", "ok" if ready else "warning", "runs" if ready else "runs, but is not ready")
+
+
+def reach(peer: Peer, now: Callable[[], datetime]) -> Iterator[Check]:
+    """One line an address of the peer, and one when its clock is another."""
+    skew = timedelta()
+    for word, url, path in (("xca", peer.xca, "?wsdl"), ("xcpd", peer.xcpd, "?wsdl"), ("fhir", peer.fhir, "/metadata")):
+        if not url:
+            continue
+        name = f"{peer.name or peer.id}, {word} at {url}"
+        answer = _get(url.rstrip("/") + path)
+        if isinstance(answer, str):
+            yield Check("peer", "error", f"{name}: {answer}", unreachable=True)
+            continue
+        # Somebody is there; 401 or 404 to this harmless question may be their policy.
+        status: Status = "ok" if answer.status < 400 else "warning"
+        yield Check("peer", status, f"{name}: HTTP {answer.status}")
+        theirs = _date(answer.date)
+        skew = max(skew, abs(theirs - now()) if theirs else skew)
+    if skew > SKEW:
+        yield Check("peer", "warning", f"{peer.name or peer.id}: its clock is {skew.total_seconds():.0f} s from ours")
+
+
+def _get(url: str) -> Answer | str:
+    """The answer, or why there is none."""
+    import requests
+
+    with requests.Session() as session:
+        session.trust_env = False
+        try:
+            with session.get(url, timeout=PEER_TIMEOUT_S, allow_redirects=False, stream=True) as response:
+                # One read is enough of a body: who answers for ever must not hold the doctor up.
+                return Answer(response.status_code, response.headers.get("Date", ""), response.raw.read(BODY))
+        except requests.Timeout:
+            return f"no answer within {PEER_TIMEOUT_S:.0f} s"
+        except requests.exceptions.SSLError:
+            return "its certificate is not accepted"
+        except requests.ConnectionError:
+            return "no connection"
+        except (requests.RequestException, ValueError) as error:
+            return f"no usable address ({type(error).__name__})"
+
+
+def _date(header: str) -> datetime | None:
+    try:
+        found = parsedate_to_datetime(header)
+    except ValueError:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -1,0 +1,104 @@
+"""`musubi serve`: what it refuses, what it says, and that it stops when it is told to."""
+
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+
+@pytest.fixture
+def serving(node: Any, start: Callable[..., Any], free_port: int) -> Iterator[tuple[Any, Path, int]]:
+    """A running node, its configuration and its port. It says on stderr that it listens, so nobody has to poll."""
+    config = node(port=free_port)
+    process = start("serve", "-c", config)
+    try:
+        line = process.stderr.readline().decode()
+        assert line == f"東京 (urn:oid:1.2.392.200119.99999.1) at http://127.0.0.1:{free_port}/fhir\n"
+        yield process, config, free_port
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def get(url: str) -> requests.Response:
+    with requests.Session() as session:
+        session.trust_env = False
+        return session.get(url, timeout=20)
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"MUSUBI_SECURITY__MODE": "enforced"}, ["enforced", "trust work"]),
+        ({"MUSUBI_HTTP__HOST": "0.0.0.0"}, ["loopback", "0.0.0.0"]),
+        ({"MUSUBI_HTTP__HOST": "192.0.2.1"}, ["loopback", "192.0.2.1"]),
+        ({"MUSUBI_HTTP__HOST": "::"}, ["loopback"]),
+        ({"MUSUBI_HTTP__HOST": "gateway.example"}, ["loopback", "gateway.example"]),
+    ],
+)
+def test_what_may_not_be_served_is_refused_before_anything_is_made(
+    musubi: Any, node: Any, monkeypatch: pytest.MonkeyPatch, more: dict[str, str], words: list[str]
+) -> None:
+    config = node()
+    for name, value in more.items():
+        monkeypatch.setenv(name, value)
+    result = musubi("serve", "-c", config)
+    assert result.code == 2 and all(word in result.err for word in words)
+    assert result.err.count("\n") == 1, "no word of serving before the refusal"
+    assert [path.name for path in config.parent.iterdir()] == ["musubi.toml"]
+
+
+def test_a_file_without_a_mode_is_enforced(musubi: Any, tmp_path: Path) -> None:
+    (tmp_path / "musubi.toml").write_text("[http]\nport = 8080\n")
+    result = musubi("serve")
+    assert result.code == 2 and "enforced" in result.err
+
+
+@pytest.mark.parametrize("role", ["worker", "http,nix", ""])
+def test_a_role_it_does_not_know(musubi: Any, node: Any, role: str) -> None:
+    result = musubi("serve", "-c", node(), "--role", role)
+    assert result.code == 2 and "--role" in result.err
+
+
+def test_a_port_in_use(musubi: Any, node: Any) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        result = musubi("serve", "-c", node(port=port))
+    assert result.code == 3 and str(port) in result.err and result.err.count("\n") == 1
+
+
+def test_it_is_ready_serves_and_stops_on_sigterm(serving: tuple[Any, Path, int]) -> None:
+    process, _, port = serving
+    ready = get(f"http://127.0.0.1:{port}/readyz")
+    assert (ready.status_code, ready.json()) == (200, {"ready": True, "roles": {"http": True}})
+    assert get(f"http://127.0.0.1:{port}/fhir/metadata").json()["resourceType"] == "CapabilityStatement"
+    process.send_signal(signal.SIGTERM)
+    _, words = process.communicate(timeout=30)
+    assert process.returncode == 0 and b"Traceback" not in words
+
+
+def test_ctrl_c_stops_it_cleanly_too(serving: tuple[Any, Path, int]) -> None:
+    process, _, _ = serving
+    process.send_signal(signal.SIGINT)
+    _, words = process.communicate(timeout=30)
+    assert process.returncode == 0 and b"Traceback" not in words
+
+
+def test_ingest_beside_it_and_what_came_is_served(musubi: Any, serving: tuple[Any, Path, int], tokyo: Path) -> None:
+    _, config, port = serving
+    before = get(f"http://127.0.0.1:{port}/fhir/Patient?_summary=count").json()["total"]
+    assert musubi("ingest", tokyo, "-c", config).code == 0
+    after = get(f"http://127.0.0.1:{port}/fhir/Patient?_summary=count").json()["total"]
+    assert (before, after) == (0, 5)
+
+
+def test_doctor_beside_it(musubi: Any, serving: tuple[Any, Path, int]) -> None:
+    _, config, _ = serving
+    result = musubi("doctor", "-c", config)
+    assert result.code == 0 and "ok      node: runs\n" in result.out.decode()
