@@ -245,6 +245,8 @@ def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
 def _check_authorities(settings: Settings) -> None:
     seen: dict[str, str] = {}
     for authority in settings.authorities:
+        if authority.oid in seen.values():
+            raise ConfigurationError(f"authorities: {authority.oid} has two blocks; put them together")
         for name in filter(None, (authority.oid, authority.namespace, *authority.aliases)):
             if seen.setdefault(name, authority.oid) != authority.oid:
                 raise ConfigurationError(f"authorities: {name!r} names two authorities ({seen[name]}, {authority.oid})")

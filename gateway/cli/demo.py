@@ -3,6 +3,7 @@
 import json
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -54,6 +55,7 @@ def demo(
 ) -> int:
     """Three communities on embedded storage: a patient's labs and prescriptions found by her medical ID."""
     samples = _samples()
+    _need_free(range(port, port + len(SITES)))
     if reset and directory.exists():
         _remove(directory)
     configs = [_configure(directory, number, port) for number in range(len(SITES))]
@@ -74,6 +76,18 @@ def demo(
             _keep_serving(port, say)
     complete = all(one["outcome"] in ANSWERED for one in answer["communities"])
     return UNREACHABLE if not complete else DONE if answer["rows"] else FINDINGS
+
+
+def _need_free(ports: range) -> None:
+    """Before a minute's work: a taken port is the commonest reason why a demo does not start."""
+    for port in ports:
+        with socket.socket() as probe:
+            if sys.platform != "win32":  # as the server does it; on Windows the option would take a used port over
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                raise Unavailable(f"port {port} is in use; musubi demo --port N takes N and the next two") from None
 
 
 def _say(words: str) -> None:

@@ -209,6 +209,7 @@ def reach(peer: Peer, now: Callable[[], datetime]) -> Iterator[Check]:
 def _get(url: str) -> Answer | str:
     """The answer, or why there is none."""
     import requests
+    from urllib3.exceptions import HTTPError
 
     with requests.Session() as session:
         session.trust_env = False
@@ -220,7 +221,7 @@ def _get(url: str) -> Answer | str:
             return f"no answer within {PEER_TIMEOUT_S:.0f} s"
         except requests.exceptions.SSLError:
             return "its certificate is not accepted"
-        except requests.ConnectionError:
+        except (requests.ConnectionError, HTTPError):
             return "no connection"
         except (requests.RequestException, ValueError) as error:
             return f"no usable address ({type(error).__name__})"

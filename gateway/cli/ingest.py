@@ -78,9 +78,13 @@ class _Progress:
 def _print(summary: "Summary", dry_run: bool) -> None:
     states = ", ".join(f"{count:,} {state}" for state, count in summary.states.items() if count)
     typer.echo(f"{summary.seen:,} files{' (dry run)' if dry_run else ''}: {states or 'nothing to do'}")
-    for title, counts in (("resources", summary.resources), ("issues", summary.issues)):
+    for title, counts in (
+        ("resources", summary.resources),
+        ("issues", summary.issues),
+        ("residue (valued, not mapped)", summary.residue),
+    ):
         if counts:
             typer.echo(f"{title}: " + ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items())))
     if summary.reject_codes:
         words = ", ".join(f"{code} {count:,}" for code, count in sorted(summary.reject_codes.items()))
-        typer.echo(f"rejected: {words}" + (f" (see {summary.rejects_file})" if summary.rejects_file else ""))
+        typer.echo(f"errors: {words}" + (f" (see {summary.rejects_file})" if summary.rejects_file else ""))

@@ -196,8 +196,17 @@ class FileOutcome:
     sha256: str = ""
     messages: tuple[KeptMessage, ...] = ()
     rejects: tuple[Reject, ...] = ()
+    findings: tuple[Reject, ...] = ()
+    """Errors in messages that were kept all the same (bytes without a character, ...): listed with the rejects."""
     issues: dict[str, int] = field(default_factory=dict)
     """Issue code -> how often."""
+    residue: dict[str, int] = field(default_factory=dict)
+    """Source field (`OBX-17`) -> how often it was valued and no rule read it."""
+
+    @property
+    def reported(self) -> tuple[Reject, ...]:
+        """The lines of this file in rejects.jsonl."""
+        return (*self.rejects, *self.findings)
 
 
 @dataclass(slots=True)

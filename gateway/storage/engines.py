@@ -6,12 +6,12 @@ result objects cost more than the database. Everything else goes through SQLAlch
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.pool import NullPool, QueuePool, StaticPool
+from sqlalchemy.pool import QueuePool, StaticPool
 
 from gateway.errors import ConfigurationError
 
@@ -25,7 +25,13 @@ READERS = 16
 """Connections kept for reading; more threads wait for one."""
 
 
-def open_engine(url: str) -> Engine:
+READER_CACHE_KIB = 8 * 1024
+WRITER_CACHE_KIB = 64 * 1024
+"""Page cache of one connection. The writer keeps the upper levels of every index at hand; no memory map, because its
+pages would count as the process's own memory and grow with the database."""
+
+
+def open_engine(url: str, *, connections: int = READERS, cache_kib: int = READER_CACHE_KIB) -> Engine:
     """An engine whose transactions are ours: readers get one snapshot, writers (`write=True`) BEGIN IMMEDIATE.
 
     Raises ConfigurationError for a database this version does not speak.
@@ -39,22 +45,14 @@ def open_engine(url: str) -> Engine:
         engine = create_engine(parsed, poolclass=StaticPool, connect_args=arguments)
     else:
         engine = create_engine(
-            parsed, poolclass=QueuePool, pool_size=READERS, max_overflow=0, connect_args=arguments, pool_timeout=30
+            parsed, poolclass=QueuePool, pool_size=connections, max_overflow=0, connect_args=arguments, pool_timeout=30
         )
-    event.listen(engine, "connect", _prepare)
+    event.listen(engine, "connect", partial(_prepare, cache_kib))
     event.listen(engine, "begin", _begin)
     return engine
 
 
-def unpooled(engine: Engine) -> Engine:
-    """The same database without kept connections: for processes that come and go (migrations)."""
-    other = create_engine(engine.url, poolclass=NullPool)
-    event.listen(other, "connect", _prepare)
-    event.listen(other, "begin", _begin)
-    return other
-
-
-def _prepare(connection: sqlite3.Connection, _record: object) -> None:
+def _prepare(cache_kib: int, connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None  # the driver must not begin transactions of its own
     cursor = connection.cursor()
     # FULL: a commit that was answered survives loss of power, also in WAL mode (sqlite.org/pragma.html#pragma_synchronous).
@@ -63,9 +61,8 @@ def _prepare(connection: sqlite3.Connection, _record: object) -> None:
         "synchronous = FULL",
         "foreign_keys = ON",
         "temp_store = MEMORY",
-        "cache_size = -65536",
-        "mmap_size = 268435456",
-        "wal_autocheckpoint = 4000",
+        f"cache_size = -{cache_kib}",
+        "wal_autocheckpoint = 16000",
         "journal_size_limit = 67108864",
     ):
         cursor.execute(f"PRAGMA {pragma}")

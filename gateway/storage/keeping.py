@@ -350,7 +350,7 @@ def _write_log(
         outcome.path: (outcome.path, outcome.size, outcome.mtime_ns, outcome.sha256, state, _rejects(outcome))
         for outcome, state in zip(outcomes, batch.states, strict=True)
     }
-    bad = [outcome.path for outcome in outcomes if outcome.rejects]
+    bad = [outcome.path for outcome in outcomes if outcome.reported]
     sql = "SELECT path, size, mtime_ns, sha256, outcome, rejects FROM ledger WHERE path IN (@)"
     same = {row[0] for row in driver.among(sql, bad) if tuple(row) == rows[row[0]]}
     driver.insert(
@@ -358,7 +358,7 @@ def _write_log(
         [
             audit_row(driver.number("audit"), now, record(outcome, state))
             for outcome, state, news in zip(outcomes, batch.states, batch.news, strict=True)
-            if news or (outcome.rejects and outcome.path not in same)
+            if news or (outcome.reported and outcome.path not in same)
         ],
     )
     driver.many(
@@ -370,4 +370,4 @@ def _write_log(
 
 
 def _rejects(outcome: FileOutcome) -> str | None:
-    return orjson.dumps([tuple(one) for one in outcome.rejects]).decode() if outcome.rejects else None
+    return orjson.dumps([tuple(one) for one in outcome.reported]).decode() if outcome.reported else None

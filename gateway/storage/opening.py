@@ -14,7 +14,7 @@ from gateway.ports import Derivations
 from gateway.storage.audit import AuditTable, OutboxTable
 from gateway.storage.blobs import BlobStore
 from gateway.storage.documents import DocumentTable
-from gateway.storage.engines import open_engine
+from gateway.storage.engines import WRITER_CACHE_KIB, open_engine
 from gateway.storage.identities import IdentityTable
 from gateway.storage.keeping import Store
 from gateway.storage.resources import ResourceTable
@@ -57,7 +57,7 @@ def open_storage(url: str, blob_directory: Path, *, affinity_domain: str, derive
         raise ConfigurationError(f"[database] url: {error.orig}") from None
     except OSError as error:
         raise ConfigurationError(f"[database] url: {error.strerror}") from None
-    writer = Writer(engine)
+    writer = Writer(open_engine(url, connections=1, cache_kib=WRITER_CACHE_KIB))
     blobs = BlobStore(engine, blob_directory)
     return Storage(
         engine=engine,

@@ -56,12 +56,13 @@ class Writer:
         return self.submit(act).result()
 
     def close(self) -> None:
-        """Finishes what was handed in, then stops. Closing twice is harmless."""
+        """Finishes what was handed in, stops, and closes the engine, which is the writer's own. Twice is harmless."""
         with self._lock:
             if not self._closed:
                 self._closed = True
                 self._jobs.put(None)
         self._thread.join()
+        self._engine.dispose()
 
     def _loop(self) -> None:
         open_ = True

@@ -153,6 +153,11 @@ def coded(raw: str, facility: str) -> Coded:
             words.insert(0 if name not in code_systems() else len(words), display)
         if not code:
             continue
+        code = code.strip()
+        if not _CODE.fullmatch(code):
+            problems.append("code-label-mismatch")
+            words.append(code)
+            continue
         system, fits = _system(name, code, facility)
         if not fits:
             problems.append("code-label-mismatch")
@@ -169,6 +174,10 @@ def coded(raw: str, facility: str) -> Coded:
         said = {concept["text"], *(c.get("display") for c in standard + local)}
         concept["text"] += "".join(f"（{other}）" for other in dict.fromkeys(words) if other not in said)
     return Coded(concept or None, tuple(problems))
+
+
+_CODE = re.compile(r"\S+( \S+)*")
+"""What FHIR takes as a code (R4 2.24.0.1): no blanks around it and single ones inside."""
 
 
 def _system(name: str, code: str, facility: str) -> tuple[str, bool]:
@@ -350,25 +359,24 @@ def contact_points(raw: str, fields: list[str], segment: Segment, context: Conte
 
 
 @lru_cache(maxsize=16384)
-def merit9(raw: str, inner: bool = False) -> Fragment:
-    """A unit `TAB^錠^MR9P` (or with `&` inside a component) -> unit, system and code of a Quantity."""
-    code, words, name = ([*raw.split("&" if inner else "^"), "", "", ""])[:3]
-    code, words = plain(code), plain(words)
+def merit9(raw: str, facility: str) -> Fragment:
+    """A unit `TAB^錠^MR9P` -> unit, system and code of a Quantity. A code of another table stands under the system of
+    that table, which is the facility's own; words alone are no code."""
+    code, words, name = (component(raw, number) for number in (1, 2, 3))
     unit: Fragment = {"unit": words or code} if words or code else {}
-    if code and name == "MR9P":
-        unit |= {"system": MERIT9, "code": code}
+    if code and name and _CODE.fullmatch(code):
+        unit |= {"system": MERIT9 if name == "MR9P" else local_system(facility, f"CodeSystem/{name}"), "code": code}
     return unit
 
 
 def unit_rest(repetition: str) -> tuple[tuple[int, str], ...]:
-    """What `merit9` leaves of a unit field: the code of another table (its words are kept) and that table's name."""
-    parts = [plain(p) for p in repetition.split("^")]
-    code, words, name = [*parts, "", "", ""][:3]
-    left = list(_BEYOND_UNIT(repetition))
-    if not (code and name == "MR9P"):
-        left += [(3, name)] if name else []
-        left += [(1, code)] if words and code and code != words else []
-    return tuple(left)
+    """What `merit9` leaves of a unit field: a code without a table, and a table's name without a code."""
+    code, words, name = (component(repetition, number) for number in (1, 2, 3))
+    left = _BEYOND_UNIT(repetition)
+    if code and name and _CODE.fullmatch(code):
+        return left
+    left += ((3, name),) if name else ()
+    return left + (((1, code),) if words and code not in ("", words) else ())
 
 
 _BEYOND_UNIT = all_but(1, 2, 3)

@@ -4,6 +4,7 @@ They return fragments under the key `dosage`, which rde_o11.py makes into dosage
 always kept in words: the text is what the ward reads. JP Core 1.2.0 JP_MedicationDosage.
 """
 
+import re
 from typing import Any
 
 from gateway.codec.er7 import Segment
@@ -17,8 +18,6 @@ from gateway.translate.datatypes import (
     Fragment,
     bad_field,
     ce_unit_rest,
-    clean,
-    coded,
     component,
     concept_of,
     cwe_rest,
@@ -30,6 +29,7 @@ from gateway.translate.datatypes import (
     triplet_rest,
     unit_rest,
 )
+from gateway.translate.ids import local_system
 from gateway.translate.people import EXTENSION
 from gateway.translate.rules import NULL, all_but, converter, keep, place, spare, table
 
@@ -51,7 +51,7 @@ def _dosage(**elements: Any) -> Fragment:
 def dose(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
     """RXE-3 (least) and RXE-4 (most). Two different amounts are an uneven dose: the least must not stand as the dose."""
     least, most = component(raw, 1), component(segment[4], 1)
-    amount = quantity(least, merit9(segment[5]) if segment[5] != NULL else {})
+    amount = quantity(least, merit9(segment[5], context.facility.oid) if segment[5] != NULL else {})
     if amount is None:
         bad_field(raw, segment, context, "not-a-number", "an amount that is not a number")
         keep_all(segment, context, 4, 5)
@@ -92,7 +92,7 @@ _BEYOND_CQ = all_but(1, 2)
 def dose_per_day(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
     """RXE-19 `3^TAB&錠&MR9P` -> rateRatio 3 TAB / 1 日 (JP_MedicationRatio_DosePerDay)."""
     unit = raw.split("^")[1] if "^" in raw else ""
-    amount = quantity(component(raw, 1), merit9(unit, inner=True))
+    amount = quantity(component(raw, 1), merit9(unit.replace("&", "^"), context.facility.oid))
     if amount is None:
         bad_field(raw, segment, context, "not-a-number", "an amount that is not a number")
         return None
@@ -130,9 +130,9 @@ def provider_instruction(raw: str, fields: list[str], segment: Segment, context:
     for part in raw.split("~"):
         name = ([*part.split("^"), "", "", ""])[2]
         if name in (JAMI, "JHSP0005"):
-            if supplement := _supplement(part, name, context):
+            if supplement := _jami(part, segment, context):
                 instructions.append(supplement)
-        elif concept := coded(part, context.facility.oid).concept:
+        elif concept := concept_of(part, segment, context):
             url = EXTENSION + "JP_MedicationRequest_DispenseRequest_InstructionForDispense"
             dispense.append({"url": url, "valueCodeableConcept": concept})
     found: Fragment = {}
@@ -179,27 +179,14 @@ def usage(raw: str, fields: list[str], segment: Segment, context: Context) -> Fr
     sub-components (`1013044400000000&内服・経口・１日３回朝昼夕食後&JAMISDP01`)."""
     elements: Fragment = {}
     for index, part in enumerate(raw.split("~")):
-        inner = part.split("^", 1)[0]
-        code, words, name = ([clean(p) for p in inner.split("&")] + ["", "", ""])[:3]
-        if index and name == JAMI:
-            if found := _supplement(inner.replace("&", "^"), name, context):
-                elements.setdefault("additionalInstruction", []).append(found)
-        elif index:
-            if concept := coded(inner.replace("&", "^"), context.facility.oid).concept:
-                elements.setdefault("additionalInstruction", []).append(concept)
-        elif code or words:
-            elements["timing"] = _usage(code, words, name, inner, context)
+        concept = _jami(part.split("^", 1)[0].replace("&", "^"), segment, context)
+        if concept is None:
+            continue
+        if index:
+            elements.setdefault("additionalInstruction", []).append(concept)
+        else:
+            elements["timing"] = {"code": concept}
     return {"dosage": elements} if elements else None
-
-
-def _usage(code: str, words: str, name: str, inner: str, context: Context) -> Fragment:
-    if name != JAMI or not code:
-        return {"code": coded(inner.replace("&", "^"), context.facility.oid).concept}
-    coding = {"system": USAGE, "code": code}
-    concept: Fragment = {"coding": [coding | {"display": words} if words else coding]}
-    if words:
-        concept["text"] = words
-    return {"code": concept}
 
 
 def derive_timing(dosage: Fragment, tq1: Segment, context: Context) -> None:
@@ -231,15 +218,27 @@ def derive_timing(dosage: Fragment, tq1: Segment, context: Context) -> None:
         dosage["asNeededBoolean"] = True
 
 
-def _supplement(part: str, name: str, context: Context) -> Fragment | None:
-    """A JAMI supplement code (V uneven dose, I every other day, W weekdays) is kept under its own system."""
-    concept = coded(part, context.facility.oid).concept
-    if concept is None or name != JAMI:
+def _jami(raw: str, segment: Segment, context: Context) -> Fragment | None:
+    """A CWE whose JAMISDP01 codes get the system of their kind: usages have 16 characters, supplements (V uneven dose,
+    I every other day, W weekdays) 8, body sites 3. A code of another form stays the facility's own and is reported."""
+    concept = concept_of(raw, segment, context)
+    if concept is None or JAMI not in raw or "coding" not in concept:
         return concept
-    code = clean(part.split("^", 1)[0])
-    system = SUPPLEMENT if len(code) == 8 else BODY_SITE if len(code) == 3 else USAGE
-    codings = [{**c, "system": system} if c["code"] == code else c for c in concept.get("coding", ())]
+    local = local_system(context.facility.oid, f"CodeSystem/{JAMI}")
+    codings = []
+    for coding in concept["coding"]:
+        if coding.get("system") == local:
+            system = _JAMI_SYSTEMS.get(len(coding["code"])) if _JAMI_CODE.fullmatch(coding["code"]) else None
+            if system is None:
+                text = "the code does not have the form of the system it is labelled with"
+                context.issue("warning", "code-label-mismatch", place(segment, context.at), text)
+            coding = {**coding, "system": system or local}
+        codings.append(coding)
     return {**concept, "coding": codings}
+
+
+_JAMI_SYSTEMS = {16: USAGE, 8: SUPPLEMENT, 3: BODY_SITE}
+_JAMI_CODE = re.compile(r"[0-9A-Z.]+")
 
 
 def _duration_rest(repetition: str) -> tuple[tuple[int, str], ...]:
@@ -322,7 +321,7 @@ def route(raw: str, fields: list[str], segment: Segment, context: Context) -> Fr
 
 @converter(rest=cwe_rest)
 def site(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
-    concept = _supplement(raw, ([*raw.split("^"), "", "", ""])[2], context)
+    concept = _jami(raw, segment, context)
     return _dosage(site=concept) if concept else None
 
 

@@ -98,22 +98,20 @@ def observation_code(raw: str, fields: list[str], segment: Segment, context: Con
 
 @converter(repeats=True)
 def value(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
-    """OBX-5 under OBX-2 and OBX-6. Several repetitions are several values: the first is the value, each further one
-    a component with the same code, so that none becomes part of a string."""
+    """OBX-5 under OBX-2 and OBX-6. Several repetitions are several values, so that none becomes part of a string: each
+    is a component with the code of the test, and then the Observation itself has no value (FHIR obs-7)."""
     parts = raw.split("~") if "~" in raw and segment[2] not in ("TX", "FT") else [raw]
     found = [part for repetition in parts if (part := _value(repetition, segment, context))]
     _unit(found, segment, context)
     if not found:
         keep(segment, 2, context)
         return None
-    fragment = found[0]
-    for part in found[1:]:
-        code = coded(segment[3], context.facility.oid).concept or absent()
-        notes = part.pop("note", [])
-        if notes:
-            fragment.setdefault("note", []).extend(notes)
-        fragment.setdefault("component", []).append({"code": code, **part})
-    return fragment
+    if len(found) == 1:
+        return found[0]
+    code = coded(segment[3], context.facility.oid).concept or absent()
+    notes = [note for part in found for note in part.pop("note", ())]
+    fragment: Fragment = {"note": notes} if notes else {}
+    return fragment | {"component": [{"code": code, **part} for part in found]}
 
 
 def _unit(values: list[Fragment], segment: Segment, context: Context) -> None:

@@ -237,7 +237,12 @@ def practitioner(raw: str, context: Context) -> Fragment | None:
     if made is None:
         return None
     person, words = made
-    context.add(person)
+    known = context.add(person)
+    if known is not person and known != person:
+        # One number, named in kanji here and in kana there: the person of this message has both names.
+        names = known.get("name", [])
+        names = [*names, *(name for name in person.get("name", ()) if name not in names)]
+        context.resources["Practitioner", known["id"]] = {**known, "name": names}
     reference: Fragment = {"reference": f"Practitioner/{person['id']}"}
     if words:
         reference["display"] = words

@@ -254,7 +254,10 @@ def _row(name: str, resource: str, row: dict[str, Any], number: int, reader: Con
         out = targets[resource]
         put(out, value)
         if context.lineage is not None:
-            where = f"{out.get('resourceType', resource)}/{out.get('id', '')}.{row['to'].lstrip('+')}"
+            if isinstance(value, dict) and "resourceType" in value:
+                where = f"{value['resourceType']}/{value['id']}"
+            else:
+                where = f"{out.get('resourceType', resource)}/{out.get('id', '')}.{row['to'].lstrip('+')}"
             for source in (number, *companions):
                 if segment[source] not in ("", NULL):
                     context.lineage.append(Lineage(where, place(segment, source), rule, used, cite))

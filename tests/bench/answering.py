@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -62,10 +63,17 @@ def check(folder: Path, size: material.Size) -> Iterator[Figure]:
     note = f"floor: writing it as JSON, {dumping.cpu / len(resources) * 1e6:.1f} µs"
     yield Figure("check, to JSON", ours.cpu / dumping.cpu, "x", note=note)
     if SCHEMA.is_file():
-        schema = jsonschema_rs.Draft6Validator(json.loads(gzip.decompress(SCHEMA.read_bytes())))
+        schema = json.loads(gzip.decompress(SCHEMA.read_bytes()))
+        # One validator a type: the schema's own entry point tries every type of FHIR in turn.
+        valid = {
+            type_: jsonschema_rs.Draft6Validator({**schema, "$ref": f"#/definitions/{type_}"}).is_valid
+            for type_ in {one["resourceType"] for one in resources}
+        }
         plain = [orjson.loads(render(one)) for one in resources]
-        theirs = best_of(lambda: [schema.is_valid(one) for one in plain], min(size.runs, 3))
-        note = f"R4 JSON schema by jsonschema-rs, structure only, {theirs.cpu / len(resources) * 1e6:.1f} µs"
+        passed = sum(valid[one["resourceType"]](one) for one in plain)
+        theirs = best_of(lambda: [valid[one["resourceType"]](one) for one in plain], min(size.runs, 3))
+        each = theirs.cpu / len(resources) * 1e6
+        note = f"R4 JSON schema by jsonschema-rs, structure only: {each:.1f} µs ({passed} of {len(plain)} pass)"
         yield Figure("check, to JSON schema", ours.cpu / theirs.cpu, "x", note=note)
 
 
@@ -142,11 +150,15 @@ def _twenty(node: app.Node, folder: Path, size: material.Size) -> Iterator[Figur
         def floor() -> bytes:
             etree.fromstring(data)
             rows = database.execute(_ROWS, (eid, APPROVED)).fetchall()
-            return b"".join((b"<Envelope><Body><Response>", *(row[9] for row in rows), b"</Response></Body></Envelope>"))
+            return b"".join(
+                (b"<Envelope><Body><Response>", *(row[9] for row in rows), b"</Response></Body></Envelope>")
+            )
 
         ours, least = side_by_side(ask, floor, size.runs, size.queries)
     committed = best_of(durable, min(size.runs, 3), size.queries)
-    note = f"{counts[eid]} entries: {ours.wall * 1e6:.0f} µs against {least.wall * 1e6:.0f} µs for lxml, SQLite and join"
+    note = (
+        f"{counts[eid]} entries: {ours.wall * 1e6:.0f} µs against {least.wall * 1e6:.0f} µs for lxml, SQLite and join"
+    )
     yield Figure("iti18, floor to ours", least.wall / ours.wall, "", 0.5, at_least=True, note=note)
     note = f"the same with its audit record committed: {committed.wall * 1e6:.0f} µs"
     yield Figure("iti18, with audit", committed.wall / ours.wall, "x", note=note)
@@ -180,9 +192,7 @@ def _searchset(node: app.Node, database: Any, size: material.Size) -> Figure:
         " WHERE type = 'Observation' AND patient = ? AND deleted = 0 ORDER BY n LIMIT 100"
     )
     entries = len(orjson.loads(ask())["entry"])
-    ours, reading = side_by_side(
-        ask, lambda: database.execute(rows, (patient,)).fetchall(), size.runs, size.queries
-    )
+    ours, reading = side_by_side(ask, lambda: database.execute(rows, (patient,)).fetchall(), size.runs, size.queries)
     note = f"{entries} Observations: {ours.wall * 1e6:.0f} µs against {reading.wall * 1e6:.0f} µs to read their rows"
     return Figure("searchset of 100", ours.wall / reading.wall, "x", 2, note=note)
 
@@ -203,7 +213,7 @@ def federate(folder: Path, size: material.Size) -> Iterator[Figure]:
         question = Question(PatientId(demo.SHARED.medical_id, material.MEDICAL_ID.oid))
         rows = len(ask_all(question, communities, 60.0, Clock()).rows)
         loops = max(1, size.queries // _LOOPS)
-        alone = [best_of(lambda one=one: ask_all(question, [one], 60.0, Clock()), size.runs, loops) for one in communities]
+        alone = [best_of(partial(ask_all, question, [one], 60.0, Clock()), size.runs, loops) for one in communities]
         together = best_of(lambda: ask_all(question, communities, 60.0, Clock()), size.runs, loops)
     slowest, all_ = max(one.wall for one in alone), sum(one.wall for one in alone)
     note = f"{rows} rows: {together.wall * 1e3:.1f} ms; slowest alone {slowest * 1e3:.1f} ms, one after another {all_ * 1e3:.1f} ms"

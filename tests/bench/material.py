@@ -45,7 +45,7 @@ class Size:
     """Patients with enough documents for an answer of 100."""
 
 
-SHORT = Size(files=1_000, few=1_000, many=5_000, runs=5)
+SHORT = Size(files=4_000, few=1_000, many=5_000, runs=5)
 LONG = Size(files=5_000, few=10_000, many=100_000, runs=9, queries=200)
 TINY = Size(files=50, few=210, many=260, runs=1, messages=3, queries=3, long_courses=1)
 """For the smoke test: every line runs, the numbers mean nothing."""

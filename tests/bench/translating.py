@@ -1,10 +1,11 @@
 """Bytes to FHIR JSON: whole storages in files a second, and one large laboratory message against its floors."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
-from hl7apy.consts import VALIDATION_LEVEL
-from hl7apy.parser import parse_message
+from hl7apy.consts import VALIDATION_LEVEL  # type: ignore[import-untyped]
+from hl7apy.parser import parse_message  # type: ignore[import-untyped]
 
 from gateway.codec.fhir import render
 from gateway.translate.context import Facilities
@@ -49,7 +50,7 @@ def translate(folder: Path, size: material.Size) -> Iterator[Figure]:
         convert_files(paths, known)
         with material.as_a_worker():
             ours, floor = side_by_side(
-                lambda paths=paths: convert_files(paths, known), lambda paths=paths: split_files(paths), size.runs, 1
+                partial(convert_files, paths, known), partial(split_files, paths), size.runs, loops=1
             )
         note = f"{len(paths)} files; wall {len(paths) / ours.wall:,.0f} files/s, {ours.cpu / len(paths) * 1e6:.0f} µs a file"
         yield Figure(f"translate {name}", len(paths) / ours.cpu, "files/s", FILES_A_SECOND, at_least=True, note=note)

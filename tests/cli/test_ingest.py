@@ -27,6 +27,15 @@ def rows(config: Path, table: str) -> int:
         return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
 
 
+def tables(config: Path) -> list[str]:
+    """All that hold data."""
+    with closing(sqlite3.connect(config.parent / "musubi.db")) as connection:
+        found = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name <> 'alembic_version'")
+        names = [str(name) for (name,) in found]
+    assert {"resource", "blob", "document", "ledger", "audit"} <= set(names)
+    return names
+
+
 def rejects(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
@@ -69,9 +78,7 @@ def test_a_dry_run_stores_nothing(musubi: Any, node: Any, tokyo: Path) -> None:
     config = node()
     found = summary(musubi("ingest", tokyo, "-c", config, "--json", "--dry-run"))
     assert found["ingested"] > 0 and found["rejects"] is None
-    assert {table: rows(config, table) for table in ("resource", "blob", "document", "ingest_file", "audit")} == {
-        "resource": 0, "blob": 0, "document": 0, "ingest_file": 0, "audit": 0,
-    }  # fmt: skip
+    assert sum(rows(config, table) for table in tables(config)) == 0
     assert not (config.parent / "rejects.jsonl").exists()
     assert summary(musubi("ingest", tokyo, "-c", config, "--json"))["ingested"] == found["ingested"]
 

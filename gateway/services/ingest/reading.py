@@ -91,7 +91,9 @@ class Reader:
         parts = dict(charset.split_messages(content.data)) if len(made) > 1 else {}
         messages: list[KeptMessage] = []
         rejects: list[Reject] = []
+        findings: list[Reject] = []
         issues: Counter[str] = Counter()
+        residue: Counter[str] = Counter()
         for one in made:
             issues.update(issue.code for issue in one.translated.issues)
             if one.error is not None:
@@ -101,8 +103,20 @@ class Reader:
                 messages.append(self._message(one, parts.get(one.message_offset, content.data)))
             except Rejected as error:
                 rejects.append(Reject(_order_no(one), one.message_offset, error.severity, error.code, error.reason))
-        digest = hashlib.sha256(content.data).hexdigest()
-        return FileOutcome(path, content.size, content.mtime_ns, digest, tuple(messages), tuple(rejects), dict(issues))
+                continue
+            findings += _errors(one)
+            residue.update(_field(kept.where) for kept in one.translated.residue)
+        return FileOutcome(
+            path,
+            content.size,
+            content.mtime_ns,
+            hashlib.sha256(content.data).hexdigest(),
+            tuple(messages),
+            tuple(rejects),
+            tuple(findings),
+            dict(issues),
+            dict(residue),
+        )
 
     def _message(self, one: Converted, original: bytes) -> KeptMessage:
         if (reason := one.rejected) is not None:
@@ -187,6 +201,21 @@ def _kept(resources: Iterable[dict[str, Any]], data_type: str, patient: str) -> 
 
 def _rejected(found: Found, reject: Reject) -> FileOutcome:
     return FileOutcome(found.path, found.size, found.mtime_ns, rejects=(reject,))
+
+
+def _errors(one: Converted) -> list[Reject]:
+    """Errors of a message that is kept, once a code: damaged bytes of a name must not cost a doctor the result."""
+    found: dict[str, Reject] = {}
+    for issue in one.translated.issues:
+        if issue.severity in ("error", "fatal"):
+            found.setdefault(issue.code, _unread(one, issue))
+    return list(found.values())
+
+
+def _field(where: str) -> str:
+    """`OBX[3]-5.1` -> `OBX-5.1`: the same field of all segments is one line of the count."""
+    segment, _, rest = where.partition("[")
+    return segment + rest.partition("]")[2] if rest else where.partition(" ")[0]
 
 
 def _unread(one: Converted, issue: Issue) -> Reject:

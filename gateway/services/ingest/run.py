@@ -192,4 +192,5 @@ def _expected(outcome: FileOutcome) -> State:
 def _not_kept(outcome: FileOutcome, error: Exception) -> FileOutcome:
     text = f"error of the program while storing this file: {type(error).__name__}"
     reject = Reject("", 0, "fatal", "internal-error", text)
-    return FileOutcome(outcome.path, outcome.size, outcome.mtime_ns, outcome.sha256, rejects=(*outcome.rejects, reject))
+    rejects = (*outcome.rejects, reject)
+    return FileOutcome(outcome.path, outcome.size, outcome.mtime_ns, outcome.sha256, rejects=rejects)

@@ -15,7 +15,10 @@ class Summary:
     resources: Counter[str] = field(default_factory=Counter)
     """Resource type -> created, changed or removed by this run."""
     issues: Counter[str] = field(default_factory=Counter)
+    residue: Counter[str] = field(default_factory=Counter)
+    """Source field -> how often it was valued and no rule read it."""
     reject_codes: Counter[str] = field(default_factory=Counter)
+    """Code -> lines of rejects.jsonl this run added: messages not kept, and errors in kept ones."""
     rejects_file: str = ""
     """Path of rejects.jsonl; empty when nothing was written (`--dry-run`)."""
 
@@ -32,7 +35,8 @@ class Summary:
         self.states[state] += 1
         if outcome is not None:
             self.issues.update(outcome.issues)
-            self.reject_codes.update(reject.code for reject in outcome.rejects)
+            self.residue.update(outcome.residue)
+            self.reject_codes.update(reject.code for reject in outcome.reported)
 
     def add(self, applied: Applied) -> None:
         self.resources.update(applied.resources)
@@ -45,5 +49,6 @@ class Summary:
             **{state: self.states[state] for state in STATES},
             "resources": dict(sorted(self.resources.items())),
             "issues": dict(sorted(self.issues.items())),
+            "residue": dict(sorted(self.residue.items())),
             "rejects": self.rejects_file or None,
         }
