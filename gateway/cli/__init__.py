@@ -1,5 +1,6 @@
 """The command `musubi`. One module a command; heavy imports stand inside the commands, so that --help is quick."""
 
+import io
 import sys
 
 from gateway.cli._frame import app, run
@@ -9,6 +10,10 @@ from gateway.cli import convert, demo, doctor, export, ingest, init, query, serv
 
 def main() -> None:
     """Entry point: exit 0 done, 1 findings, 2 wrong usage or configuration, 3 a part is unreachable, 70 our error."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that does not know 結び shows an escape; no command ends because of it.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(run(sys.argv[1:]))
 
 

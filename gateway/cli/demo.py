@@ -60,7 +60,7 @@ def demo(
         _remove(directory)
     configs = [_configure(directory, number, port) for number in range(len(SITES))]
     say = _say if not as_json else _silent
-    with ExitStack() as stack:
+    with _sigterm_like_ctrl_c(), ExitStack() as stack:
         for site, config in zip(SITES, configs, strict=True):
             say(f"{site.name}: reading the storage of {site.hospital}")
             _feed(config, samples / site.folder / site.institution)
@@ -201,4 +201,15 @@ def _keep_serving(port: int, say: Any) -> None:
         say(f"{site.name}: http://127.0.0.1:{port + number}/fhir")
     say("Ctrl-C stops the demo")
     with suppress(KeyboardInterrupt):
-        signal.sigwait({signal.SIGINT, signal.SIGTERM})
+        while True:
+            time.sleep(3600)
+
+
+@contextmanager
+def _sigterm_like_ctrl_c() -> Iterator[None]:
+    """So that `docker stop` and the like stop the three nodes too, at whatever moment they come."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

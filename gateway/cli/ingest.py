@@ -6,7 +6,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gateway.cli._frame import DONE, FINDINGS, ConfigOption, JsonOption, app, need, need_oid, print_json, settings_of
+from gateway.cli._frame import (
+    DONE,
+    FINDINGS,
+    ConfigOption,
+    JsonOption,
+    app,
+    need,
+    need_oid,
+    print_json,
+    settings_of,
+    shown,
+)
+from gateway.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from gateway.services.ingest.summary import Summary
@@ -29,6 +41,8 @@ def ingest(
     need([Path(path) for path in paths])
     settings = settings_of(config)
     rejects_file = rejects or settings.directory / "rejects.jsonl"
+    if rejects_file.is_dir() or not rejects_file.parent.is_dir():  # said now, not after a night of reading
+        raise ConfigurationError(f"{shown(rejects_file)}: rejects go into a file, in a folder that is there")
     with parts.storage(settings) as store:
         run = parts.ingestor(settings, store, facility)
         progress = _Progress(quiet=as_json or not sys.stderr.isatty())

@@ -65,7 +65,7 @@ def split_messages(data: bytes) -> list[tuple[int, bytes]]:
     """(offset, bytes) of each message in a file: MLLP frames, a batch (FHS BHS .. BTS FTS, HL7 v2.5 2.10.3) or plain
     repetition of MSH. Batch and frame lines are left out; anything else before the first MSH stays with it, so that
     parse() refuses it rather than lose it. Without any MSH the whole input is one piece."""
-    if data.startswith(b"MSH|") and not any(mark in data for mark in _NOT_PLAIN):
+    if data.startswith(b"MSH|") and not any(map(data.__contains__, _NOT_PLAIN)):
         return [(0, data)]
     starts = [found.start() for found in _MESSAGE_START.finditer(data)]
     if len(starts) < 2 and (not starts or starts[0] == 0):

@@ -171,7 +171,11 @@ def root_of(path: PurePath) -> str:
 
     In extended storage the file lies one folder deeper, in a content folder that carries the document's name.
     """
-    folders = path.parts[:-1]
+    return root_of_folders(path.parts[:-1])
+
+
+def root_of_folders(folders: Sequence[str]) -> str:
+    """root_of() by the names of the folders a file lies in."""
     if folders and looks_like_storage_file(folders[-1]):
         folders = folders[:-1]
     if len(folders) < 6:

@@ -4,6 +4,7 @@ Each conversion is a pure function of the raw field and is cached: a hospital se
 over and over. A cached fragment may stand in many resources, so nothing changes one after it was made.
 """
 
+import json
 import re
 from decimal import Decimal, InvalidOperation
 from functools import cache, lru_cache
@@ -29,6 +30,7 @@ def absent(reason: str = "unknown") -> Fragment:
     return {"extension": [{"url": DATA_ABSENT, "valueCode": reason}]}
 
 
+@lru_cache(maxsize=16384)
 def component(raw: str, number: int) -> str:
     """Component `number` (from 1) of the first repetition, unescaped; empty when absent or an explicit null."""
     parts = raw.split("~", 1)[0].split("^")
@@ -44,6 +46,11 @@ def clean(value: str) -> str:
     """Text as FHIR wants it: escapes undone, and nothing when only blanks are left."""
     text = unescape(value) if "\\" in value else value
     return text if text.strip() else ""
+
+
+def visible(raw: str) -> bool:
+    """False when only blanks are left of a text with its escapes undone (`\\.br\\` alone is no value)."""
+    return "\\" not in raw or bool(unescape(raw).strip("^&~ \n\r\t\u3000"))
 
 
 @converter(1)
@@ -119,6 +126,20 @@ class CodeSystem(NamedTuple):
 
 
 @cache
+def published_codes() -> dict[str, frozenset[str]]:
+    """Codes of the systems in code-systems.csv that FHIR R4 or JP Core publish in full (mappings/profiles)."""
+    wanted = {known.system for known in code_systems().values()}
+    found: dict[str, frozenset[str]] = {}
+    for name in ("r4-terminology.jsonl", "jp-core-terminology.jsonl"):
+        with mapping_files.path("profiles", name).open(encoding="utf-8") as lines:
+            for line in lines:
+                start = line.partition('{"url":"')[2].partition('"')
+                if start[0] in wanted and start[2].startswith(',"codes":'):
+                    found[start[0]] = frozenset(json.loads(line)["codes"])
+    return found
+
+
+@cache
 def code_systems() -> dict[str, CodeSystem]:
     """Coding-system names of HL7 v2 as senders write them (mappings/tables/code-systems.csv)."""
     rows = mapping_files.read_csv(mapping_files.path("tables", "code-systems.csv"))
@@ -176,6 +197,12 @@ def coded(raw: str, facility: str) -> Coded:
     return Coded(concept or None, tuple(problems))
 
 
+def as_code(text: str) -> str:
+    """The text as a FHIR code, or "" when it cannot be one."""
+    code = text.strip()
+    return code if _CODE.fullmatch(code) else ""
+
+
 _CODE = re.compile(r"\S+( \S+)*")
 """What FHIR takes as a code (R4 2.24.0.1): no blanks around it and single ones inside."""
 
@@ -185,7 +212,7 @@ def _system(name: str, code: str, facility: str) -> tuple[str, bool]:
     known = code_systems().get(name)
     if known is None:
         return (local_system(facility, f"CodeSystem/{name}") if name else ""), True
-    if known.pattern.fullmatch(code):
+    if known.pattern.fullmatch(code) and code in published_codes().get(known.system, (code,)):
         return known.system, True
     return local_system(facility, f"CodeSystem/{name}"), False
 
@@ -284,9 +311,9 @@ def human_names(raw: str, fields: list[str], segment: Segment, context: Context)
 @lru_cache(maxsize=16384)
 def address_of(raw: str) -> Fragment | None:
     """One repetition of XAD. Japan sends the whole address as one string in component 8 or in component 1."""
-    parts = [plain(p) for p in raw.split("^")]
+    parts = [plain(p.replace("&", " ")) for p in raw.split("^")]
     parts += [""] * (8 - len(parts))
-    street, other, city, state, postcode, country, kind, whole = (p.replace("&", " ") for p in parts[:8])
+    street, other, city, state, postcode, country, kind, whole = parts[:8]
     address: Fragment = {}
     if use := table("address-use").get(kind):
         address["use"] = use

@@ -28,6 +28,7 @@ from gateway.translate.datatypes import (
     quantity,
     triplet_rest,
     unit_rest,
+    visible,
 )
 from gateway.translate.ids import local_system
 from gateway.translate.people import EXTENSION
@@ -113,7 +114,7 @@ def rate(raw: str, fields: list[str], segment: Segment, context: Context) -> Fra
         bad_field(raw, segment, context, "not-a-number", "a rate that is not a number")
         keep(segment, 24, context)
         return None
-    unit = lab_values.unit(segment[24]) if segment[24] not in ("", NULL) else None
+    unit = lab_values.unit(segment[24]) if segment[24] not in ("", NULL) and visible(segment[24]) else None
     spare(segment, 24, ce_unit_rest, context)
     found: Fragment = {"value": value}
     if unit and unit.text:

@@ -3,6 +3,7 @@
 import hashlib
 import re
 import uuid
+from functools import lru_cache
 from urllib.parse import quote
 
 NAMESPACE = uuid.UUID("6f2f9c1e-3f0b-5b58-9a2d-2d7a6f0f6a10")
@@ -11,6 +12,8 @@ NAMESPACE = uuid.UUID("6f2f9c1e-3f0b-5b58-9a2d-2d7a6f0f6a10")
 _SAFE = "/-._~:@!$&'()*+,;="
 _PLAIN = re.compile(r"[A-Za-z0-9/._-]*")
 
+_VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
+"""The 17th digit with the two variant bits of RFC 9562 set."""
 _SEED = hashlib.sha1(NAMESPACE.bytes, usedforsecurity=False)
 
 
@@ -23,8 +26,7 @@ def name_uuid(*key: str) -> str:
     digest = _SEED.copy()
     digest.update("|".join(key).encode())
     h = digest.hexdigest()
-    variant = "89ab"[int(h[16], 16) & 3]
-    return f"{h[:8]}-{h[8:12]}-5{h[13:16]}-{variant}{h[17:20]}-{h[20:32]}"
+    return f"{h[:8]}-{h[8:12]}-5{h[13:16]}-{_VARIANT[h[16]]}{h[17:20]}-{h[20:32]}"
 
 
 def resource_id(facility: str, type_: str, *business_key: str) -> str:
@@ -32,11 +34,13 @@ def resource_id(facility: str, type_: str, *business_key: str) -> str:
     return name_uuid(facility, type_, *business_key)
 
 
+@lru_cache(maxsize=1024)
 def derived_oid(*key: str) -> str:
     """An OID nobody has to register: the name-based UUID under arc 2.25 (ITU-T X.667)."""
     return f"2.25.{uuid.UUID(name_uuid(*key)).int}"
 
 
+@lru_cache(maxsize=4096)
 def local_system(facility: str, name: str) -> str:
     """URI of a code system or number space that only this facility knows. `.invalid` (RFC 2606) says aloud that
     nothing can be fetched there. What a URI may not hold (blanks, kanji) is percent-encoded (RFC 3986)."""

@@ -368,6 +368,7 @@ def _side(text: str, unit: Unit | None) -> dict[str, Any]:
     return {}
 
 
+@lru_cache(maxsize=4_096)
 def interpretation(obx8: str) -> tuple[dict[str, Any] | None, Issues]:
     """One repetition of OBX-8 as a CodeableConcept; a flag outside table 0078 is kept as text with an issue.
 

@@ -17,13 +17,14 @@ from gateway.translate.datatypes import (
     concept_of,
     cwe_rest,
     triplet_rest,
+    visible,
 )
 from gateway.translate.people import CORE
 from gateway.translate.rules import NULL, SegmentRules, all_but, converter, keep, place, spare, table
 
 OBSERVATION_CATEGORY = "http://jpfhir.jp/fhir/core/CodeSystem/JP_SimpleObservationCategory_CS"
 JLAC10 = "http://medis.or.jp/CodeSystem/master-JLAC10-17digits"
-_NOT_IN_LAB_RESULT = {"valueRange", "valueRatio", "valueDateTime", "valueTime", "valueInteger"}
+_NOT_IN_LAB_RESULT = frozenset({"valueRange", "valueRatio", "valueDateTime", "valueTime", "valueInteger"})
 ORIGINAL_TEXT = "http://hl7.org/fhir/StructureDefinition/originalText"
 
 
@@ -44,7 +45,7 @@ def lab_result(segment: Segment, specimen: str, specimen_key: str, context: Cont
     id_ = context.id("Observation", *context.key, *key, context.nth("OBX", *key))
     observation = _start(id_, "JP_Observation_LabResult", "laboratory")
     _fill(observation, segment, context, rules)
-    for element in _NOT_IN_LAB_RESULT & observation.keys():
+    for element in _NOT_IN_LAB_RESULT.intersection(observation):
         # The profile takes a quantity, a code or a string; a range, ratio or time is kept as the laboratory wrote it.
         del observation[element]
         observation.pop(f"_{element}", None)
@@ -123,7 +124,8 @@ def _unit(values: list[Fragment], segment: Segment, context: Context) -> None:
 
 
 def _value(raw: str, segment: Segment, context: Context) -> Fragment | None:
-    found = lab_values.observation_value(segment[2], raw, segment[6] if segment[6] != NULL else "")
+    unit = segment[6] if segment[6] != NULL and visible(segment[6]) else ""
+    found = lab_values.observation_value(segment[2], raw, unit) if visible(raw) else None
     if found is None:
         return None
     for severity, code, words in found.issues:
@@ -155,8 +157,8 @@ def _value(raw: str, segment: Segment, context: Context) -> Fragment | None:
 
 @converter()
 def reference_ranges(raw: str, fields: list[str], segment: Segment, context: Context) -> list[Fragment]:
-    unit = lab_values.unit(segment[6]) if segment[6] not in ("", NULL) else None
-    ranges, issues = lab_values.reference_range(raw, unit)
+    unit = lab_values.unit(segment[6]) if segment[6] not in ("", NULL) and visible(segment[6]) else None
+    ranges, issues = lab_values.reference_range(raw, unit) if visible(raw) else ([], ())
     if unit and segment[5] in ("", NULL):
         # Without a value only the range shows the unit, when it has numbers.
         if any("low" in one or "high" in one for one in ranges):
@@ -183,7 +185,7 @@ _BEYOND_FLAG = all_but(1, 2, words=((3, frozenset({"HL70078"})),))
 def interpretations(raw: str, fields: list[str], segment: Segment, context: Context) -> list[Fragment]:
     found = []
     for part in raw.split("~"):
-        fragment, issues = lab_values.interpretation(part)
+        fragment, issues = lab_values.interpretation(part) if visible(part) else (None, ())
         for severity, code, words in issues:
             context.issue(severity, code, place(segment, 8), words)
         if fragment:

@@ -117,6 +117,8 @@ def _unknown_name(hd: str, oid: str, segment: Segment, context: Context) -> str:
 
 def authority_oid(hd: str, context: Context) -> str | None:
     """OID of an assigning authority HD (namespace&oid&ISO): "" when not given, None when it cannot be known."""
+    if not hd:
+        return ""
     namespace, oid, kind = ([plain(p) for p in hd.split("&")] + ["", "", ""])[:3]
     if kind == "ISO" and _OID.fullmatch(oid):
         known = context.facilities.find(oid)

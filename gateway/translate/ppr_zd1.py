@@ -11,6 +11,7 @@ from gateway.translate.common import HEAD, Rules, leave
 from gateway.translate.context import Context
 from gateway.translate.datatypes import (
     Fragment,
+    as_code,
     bad_field,
     clean,
     coded,
@@ -80,6 +81,8 @@ def _condition(problem: Problem, context: Context) -> Fragment:
     if component(prb[1], 1) == "DE":
         condition["verificationStatus"] = _status(VERIFICATION, "entered-in-error")
         condition.pop("clinicalStatus", None)  # con-5
+        if condition.pop("abatementDateTime", None):  # con-4: without a clinicalStatus there is none
+            keep(prb, 9, context)
     elif "abatementDateTime" in condition:
         condition["clinicalStatus"] = _status(CLINICAL, "resolved")  # con-4
     return condition
@@ -208,11 +211,12 @@ def _modifiers(numbers: str, beside: int, extension: str, segment: Segment, cont
             _keep_exchange(other, beside, segment, context)
             continue
         _keep_words(other, words, beside, segment, context)
-        other = component(other, 1)
-        codings = [{"system": s, "code": c} for s, c in ((MOD_KEY, code), (MOD_EX, other)) if c]
+        pairs = [(MOD_KEY, code), (MOD_EX, component(other, 1))]
+        codings = [{"system": system, "code": known} for system, sent in pairs if (known := as_code(sent))]
         concept: Fragment = {"coding": codings} if codings else {}
-        if words:
-            concept["text"] = words
+        # What cannot be a code stands in the words, so that it is not lost.
+        if text := " ".join((words, *(sent for _, sent in pairs if not as_code(sent)))).strip():
+            concept["text"] = text
         made.append({"url": EXTENSION + extension, "valueCodeableConcept": concept})
     for other in codes[len(numbers.split("~")) :]:
         _keep_exchange(other, beside, segment, context)
@@ -245,7 +249,7 @@ def base_disease(raw: str, fields: list[str], segment: Segment, context: Context
     concept = concept_of("^".join(raw.split("^")[:3]), segment, context) or {}
     codings = list(concept.get("coding", ()))
     code, words = component(segment[5], 1), component(segment[5], 2)
-    if code:
+    if code := as_code(code):
         coding = {"system": EX_CODE, "code": code}
         codings.append(coding | {"display": words} if words else coding)
         spare(segment, 5, _MODIFIER_REST, context)

@@ -309,13 +309,7 @@ def injection_kind(raw: str, fields: list[str], segment: Segment, context: Conte
 
 @converter(1)
 def dispense_quantity(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
-    found = _quantity(raw, 11, segment, context)
-    if found is None or "code" in found:
-        return found
-    # JP_MedicationSimpleQuantity wants a coded unit, and a supply has no text beside it.
-    context.issue("information", "unit-uncoded", place(segment, 11), "the supply has no coded unit; kept as residue")
-    keep_all(segment, context, 10, 11)
-    return None
+    return _quantity(raw, 11, segment, context)
 
 
 def _quantity(raw: str, unit: int, segment: Segment, context: Context) -> Fragment | None:
@@ -323,10 +317,15 @@ def _quantity(raw: str, unit: int, segment: Segment, context: Context) -> Fragme
     found = quantity(component(raw, 1), merit9(segment[unit], context.facility.oid) if segment[unit] != NULL else {})
     if found is None:
         bad_field(raw, segment, context, "not-a-number", "an amount that is not a number")
-        keep(segment, unit, context)
+    elif "code" not in found:
+        # JP_MedicationSimpleQuantity wants a coded unit, and there is no text beside these elements.
+        context.issue("information", "unit-uncoded", place(segment, unit), "no coded unit; the amount is residue")
+        context.keep(place(segment, context.at), raw)
     else:
         spare(segment, unit, unit_rest, context)
-    return found
+        return found
+    keep(segment, unit, context)
+    return None
 
 
 @converter(1)

@@ -302,8 +302,9 @@ def _appender(parents: tuple[str, ...], leaf: str) -> Callable[[dict[str, Any], 
 def merge(out: dict[str, Any], fragment: Mapping[str, Any]) -> None:
     """Adds a fragment: lists are joined, objects merged, a scalar is set."""
     for key, value in fragment.items():
-        here = out.get(key)
-        if isinstance(value, list) and isinstance(here, list):
+        if (here := out.get(key)) is None:
+            out[key] = value
+        elif isinstance(value, list) and isinstance(here, list):
             here.extend(value)
         elif isinstance(value, dict) and isinstance(here, dict):
             merge(here, value)
@@ -322,8 +323,9 @@ def _companion(number: int, triggers: tuple[int, ...], reason: str) -> Step:
     """A field that converters read together with another one; alone, nobody reads it."""
 
     def step(raw: str, segment: Segment, targets: Mapping[str, Any], context: Context) -> None:
-        if any(segment[trigger] not in ("", NULL) for trigger in triggers):
-            return
+        for trigger in triggers:
+            if segment[trigger] not in ("", NULL):
+                return
         if not reason:
             _residue(raw, number, segment, context)
         elif context.lineage is not None:

@@ -54,10 +54,10 @@ def check(folder: Path, size: material.Size) -> Iterator[Figure]:
         for resource in one.resources
     ]
     checked = app.validator().check
-    with material.as_a_worker():
-        ours, dumping = side_by_side(
-            lambda: [checked(one) for one in resources], lambda: [render(one) for one in resources], size.runs, 1
-        )
+    material.settle()
+    ours, dumping = side_by_side(
+        lambda: [checked(one) for one in resources], lambda: [render(one) for one in resources], size.runs, 1
+    )
     note = f"{len(resources)} resources, structure and JP Core profile"
     yield Figure("check", ours.cpu / len(resources) * 1e6, "µs a resource", note=note)
     note = f"floor: writing it as JSON, {dumping.cpu / len(resources) * 1e6:.1f} µs"

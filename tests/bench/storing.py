@@ -69,8 +69,8 @@ def ingest(folder: Path, size: material.Size) -> Iterator[Figure]:
     known = material.facilities()
     numbers = count()
     runs = max(1, size.runs // 2)
-    with material.as_a_worker():
-        translating = best_of(lambda: convert_files(paths, known), runs)
+    material.settle()
+    translating = best_of(lambda: convert_files(paths, known), runs)
     writing = _best([once(lambda: raw_write(folder / f"raw-{next(numbers)}.db", rows)) for _ in range(runs)])
     floor = translating.wall + writing.wall
     for workers in (1, 2):

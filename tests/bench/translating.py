@@ -48,10 +48,10 @@ def translate(folder: Path, size: material.Size) -> Iterator[Figure]:
     for name, root in roots.items():
         paths = material.paths_of(root)
         convert_files(paths, known)
-        with material.as_a_worker():
-            ours, floor = side_by_side(
-                partial(convert_files, paths, known), partial(split_files, paths), size.runs, loops=1
-            )
+        material.settle()
+        ours, floor = side_by_side(
+            partial(convert_files, paths, known), partial(split_files, paths), size.runs, loops=1
+        )
         note = f"{len(paths)} files; wall {len(paths) / ours.wall:,.0f} files/s, {ours.cpu / len(paths) * 1e6:.0f} µs a file"
         yield Figure(f"translate {name}", len(paths) / ours.cpu, "files/s", FILES_A_SECOND, at_least=True, note=note)
         note = f"floor: read and split into components, {floor.cpu / len(paths) * 1e6:.0f} µs a file"
@@ -73,8 +73,8 @@ def split_ratio(folder: Path, size: material.Size) -> Iterator[Figure]:
             split(data)
 
     ours()
-    with material.as_a_worker():
-        spent, least = side_by_side(ours, floor, size.runs, 2)
+    material.settle()
+    spent, least = side_by_side(ours, floor, size.runs, 2)
     each, floor_each = spent.cpu / len(messages) * 1e6, least.cpu / len(messages) * 1e6
     note = f"{each:.0f} µs against {floor_each:.0f} µs to decode and split {len(messages[0][0])} bytes"
     yield Figure("split-ratio", each / floor_each, "x", 5, note=note)

@@ -94,26 +94,29 @@ def test_a_superseded_file_has_no_entries(musubi: Any, superseded: Path) -> None
     assert "entry" not in bundle and bundle["type"] == "transaction"
 
 
-def test_explain_has_the_promised_shape(musubi: Any, labs: Path) -> None:
-    result = musubi("convert", "--explain", labs)
+def test_explain_has_the_promised_shape(musubi: Any, labs: Path, tmp_path: Path) -> None:
+    data = labs.read_bytes() + b"ZZ1|1|a value of the sender's own\r"
+    (tmp_path / "file").write_bytes(data)
+    result = musubi("convert", "--explain", "file")
     (document,) = result.documents
     assert list(document) == EXPLAINED and result.err == ""
     assert document["input"] == {
-        "file": str(labs),
-        "sha256": hashlib.sha256(labs.read_bytes()).hexdigest(),
+        "file": "file",
+        "sha256": hashlib.sha256(data).hexdigest(),
         "source": "ss-mix2",
         "charset": "ISO-2022-JP",
         "lineEnds": "CR",
     }
-    (plain,) = musubi("convert", labs).documents
+    (plain,) = musubi("convert", "file").documents
     assert document["bundle"] == plain
+    assert {"where": "ZZ1[1]-2", "value": "a value of the sender's own"} in document["residue"]
     for part, keys in (
         ("issues", ["severity", "code", "where", "text"]),
         ("lineage", ["target", "source", "rule", "table", "cite"]),
         ("residue", ["where", "value"]),
         ("unmapped", ["where", "reason"]),
     ):
-        assert document[part], f"this file has no {part}: choose another"
+        assert document[part], f"this message has no {part}"
         assert {tuple(row) for row in document[part]} == {tuple(keys)}
 
 

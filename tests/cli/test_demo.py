@@ -1,6 +1,7 @@
 """`musubi demo`: the promise of the front page, kept in one run; and what it refuses."""
 
 import json
+import signal
 import socket
 import sys
 from collections.abc import Callable
@@ -26,6 +27,11 @@ def three_ports() -> int:
     pytest.skip("no three neighbouring ports are free")
 
 
+def answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="stops its nodes with SIGTERM")
 def test_three_communities_answer_one_question(start: Callable[..., Any], three_ports: int) -> None:
     process = start("demo", "--once", "--json", "--port", three_ports, "--dir", "見本 の 部屋")
@@ -39,9 +45,23 @@ def test_three_communities_answer_one_question(start: Callable[..., Any], three_
     arc = f"urn:oid:{demo.ARC}"
     assert found == {(f"{arc}.1", "lab"), (f"{arc}.20", "lab"), (f"{arc}.40", "rx")}
     assert [row["date"] for row in answer["rows"]] == sorted((row["date"] for row in answer["rows"]), reverse=True)
-    for offset in range(3):
-        with socket.socket() as probe:
-            assert probe.connect_ex(("127.0.0.1", three_ports + offset)) != 0, "a node was left behind"
+    assert not any(answers(three_ports + offset) for offset in range(3)), "a node was left behind"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="stops its nodes with SIGTERM")
+def test_told_to_stop_it_leaves_no_node_behind(start: Callable[..., Any], three_ports: int) -> None:
+    process = start("demo", "--port", three_ports)
+    try:
+        while (line := process.stdout.readline()) and b"Ctrl-C" not in line:
+            pass
+        assert [answers(three_ports + offset) for offset in range(3)] == [True] * 3
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+    finally:
+        process.terminate()
+        process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert not any(answers(three_ports + offset) for offset in range(3))
 
 
 def test_reset_removes_only_what_the_demo_made(musubi: Any, tmp_path: Path) -> None:

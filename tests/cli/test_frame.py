@@ -170,3 +170,21 @@ def test_as_a_program(tmp_path: Path, environment: dict[str, str]) -> None:
     command = [sys.executable, "-m", "gateway.cli", "convrt"]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=False, timeout=60)
     assert done.returncode == 2 and b"convrt" in done.stderr
+
+
+def test_a_terminal_that_knows_no_japanese(tmp_path: Path, environment: dict[str, str], basics: Path) -> None:
+    latin = {**environment, "PYTHONUTF8": "0", "PYTHONIOENCODING": "latin-1"}
+    for arguments in (["--help"], ["convert", str(basics)], ["convert", "あ"]):
+        command = [sys.executable, "-m", "gateway.cli", *arguments]
+        done = subprocess.run(command, cwd=tmp_path, env=latin, capture_output=True, check=False, timeout=60)
+        assert done.returncode == (2 if arguments[-1] == "あ" else 0)
+        assert b"internal error" not in done.stderr
+
+
+def test_help_loads_nothing_heavy(tmp_path: Path, environment: dict[str, str]) -> None:
+    program = (
+        "import sys, gateway.cli; print(sorted({'gateway.app', 'sqlalchemy', 'flask', 'requests'} & set(sys.modules)))"
+    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=True, timeout=60)
+    assert done.stdout == b"[]\n"

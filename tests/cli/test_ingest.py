@@ -139,9 +139,14 @@ def test_rejects_may_go_elsewhere(musubi: Any, node: Any, storage: Path, tmp_pat
     assert not (config.parent / "rejects.jsonl").exists()
 
 
-def test_rejects_in_a_folder_that_is_not_there(musubi: Any, node: Any, tokyo: Path) -> None:
-    result = musubi("ingest", tokyo, "-c", node(), "--rejects", "nix/bad.jsonl")
-    assert result.code == 2 and "nix/bad.jsonl" in result.err and "Traceback" not in result.err
+@pytest.mark.parametrize("place", ["nix/bad.jsonl", "node"])
+def test_rejects_that_cannot_be_written_are_refused_before_the_work(
+    musubi: Any, node: Any, tokyo: Path, place: str
+) -> None:
+    config = node()
+    result = musubi("ingest", tokyo, "-c", config, "--rejects", place)
+    assert result.code == 2 and place in result.err and result.err.count("\n") == 1
+    assert [path.name for path in config.parent.iterdir()] == ["musubi.toml"]
 
 
 def test_paths_with_spaces_japanese_and_line_feeds(musubi: Any, node: Any, storage: Path, tmp_path: Path) -> None:
