@@ -54,6 +54,8 @@ class Decoded(NamedTuple):
     issues: tuple[Issue, ...]
     size: int
     """Bytes of the input."""
+    terminated: bool = True
+    """The last segment has its end. Whole messages without one occur, and so do messages that were cut."""
 
 
 _NOT_PLAIN: Final = (b"\rMSH", b"\nMSH", b"\x0b", b"\x1c", b"\rBTS", b"\nBTS", b"\rFTS", b"\nFTS")
@@ -124,7 +126,8 @@ def decode(data: bytes, base: int = 0) -> Decoded:
     if charset != ASCII:
         _report_lost(segments, charset, issues)
         _compare(segments, charset, issues)
-    return Decoded(segments, offsets, charset, line_ends, tuple(issues), len(data))
+    terminated = data[-1:] in (b"\r", b"\n") or b"\x1c" in data[-4:]
+    return Decoded(segments, offsets, charset, line_ends, tuple(issues), len(data), terminated)
 
 
 def _lines(data: bytes, base: int) -> tuple[list[bytes], list[int], str]:

@@ -84,6 +84,8 @@ class Message:
     issues: tuple[Issue, ...] = field(default=(), compare=False)
     size: int = field(default=0, compare=False)
     """Bytes of the input."""
+    terminated: bool = field(default=True, compare=False)
+    """The last segment has its end."""
 
     def first(self, name: str) -> Segment | None:
         for segment in self.segments:
@@ -119,7 +121,7 @@ def parse(decoded: Decoded) -> Message:
         _refuse_second_message(segments)
     segments[0].fields[1:2] = ["|", STANDARD[1:]]
     issues = decoded.issues + _foreign_issues(foreign) if foreign else decoded.issues
-    return Message(segments, delimiters, decoded.charset, decoded.line_ends, issues, decoded.size)
+    return Message(segments, delimiters, decoded.charset, decoded.line_ends, issues, decoded.size, decoded.terminated)
 
 
 def _delimiters(lines: list[str], offsets: list[int]) -> str:

@@ -16,7 +16,7 @@ from typing import BinaryIO, Final
 
 from sqlalchemy import Engine, select
 
-from gateway.errors import DamagedContent, UnknownDocument
+from gateway.errors import DamagedContent, Unavailable, UnknownDocument
 from gateway.model.ingest import KeptBlob
 from gateway.storage.schema import blob
 
@@ -58,11 +58,15 @@ class BlobStore:
         return io.BufferedReader(_Checked(raw, address, row.size), _PIECE)
 
     def put_large(self, blobs: Iterable[KeptBlob]) -> None:
-        """Makes the files of large blobs durable; one that is there already is left alone."""
+        """Makes the files of large blobs durable; one that is there already is left alone. Raises Unavailable when the
+        directory cannot take them: that is no fault of the file that is being stored."""
         for one in blobs:
             path = self._path(one.sha256)
-            if not path.exists():
-                self._write(path, one.content)
+            try:
+                if not path.exists():
+                    self._write(path, one.content)
+            except OSError as error:
+                raise Unavailable(f"[blobs] the blob directory cannot be written: {error.strerror}") from None
 
     def files(self) -> Iterator[str]:
         """Addresses of all files in the directory, for the check that none is without a row."""

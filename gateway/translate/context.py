@@ -33,8 +33,9 @@ class Facilities:
         A name nobody configured still needs one stable OID, so it gets a derived one and a warning; two names that
         disagree are a warning too (docs/commands.md, "Facility").
         """
-        namespace = msh4.split("^")[0]
-        by_msh4, by_root = self.find(namespace), self.find(root) or self.find(root.partition("_")[0])
+        namespace, universal = [*msh4.split("^"), ""][:2]
+        by_msh4 = self.find(namespace) or self.find(universal)
+        by_root = self.find(root) or self.find(root.partition("_")[0])
         if override:
             chosen = self.find(override) or Authority(override)
             return chosen, _disagreement(chosen, by_msh4, "MSH[1]-4")

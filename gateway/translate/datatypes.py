@@ -50,7 +50,7 @@ def clean(value: str) -> str:
 
 def visible(raw: str) -> bool:
     """False when only blanks are left of a text with its escapes undone (`\\.br\\` alone is no value)."""
-    return "\\" not in raw or bool(unescape(raw).strip("^&~ \n\r\t\u3000"))
+    return bool((unescape(raw) if "\\" in raw else raw).strip("^&~ \n\r\t\u3000"))
 
 
 @converter(1)

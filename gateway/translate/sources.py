@@ -18,6 +18,7 @@ from gateway.model.identity import PatientId
 from gateway.model.outcome import Issue, Translated
 from gateway.translate import adt, oul_r22, ppr_zd1, rde_o11, stay, times
 from gateway.translate.bundle import BundleType, bundle, failure
+from gateway.translate.completeness import looks_cut
 from gateway.translate.common import HEAD, Rules, leave, provenance, start
 from gateway.translate.context import Context, Facilities
 from gateway.translate.datatypes import component
@@ -27,8 +28,8 @@ from gateway.translate.rules import table
 NO_ORDER = "999999999999999"
 """Order number of SS-MIX2 types that have none (specification section 2)."""
 
-QUARANTINE = frozenset({"patient-mismatch", "no-patient", "several-patients"})
-"""Issues after which nothing of a message may be stored: it is not sure whose data they are."""
+QUARANTINE = frozenset({"patient-mismatch", "no-patient", "several-patients", "truncated"})
+"""Issues after which nothing of a message may be stored: it is not sure whose data they are, or whether they are all."""
 
 OTHER = Rules(**HEAD, PV1=("None",))
 
@@ -198,6 +199,9 @@ def _read_message(
     if pid is None:
         return replace(head, **known, error=missing, translated=_result(context))
     number = local_number(pid)
+    if not message.terminated and (reason := looks_cut(message, data_type)):
+        last = message.segments[-1]
+        context.issue("error", "truncated", f"{last.name}[{last.ordinal}]", reason)
     context.key = _key(message, head.name, number, data_type)
     context.message_time = sent_at
     if head.name and head.name.patient_id != number:
@@ -277,23 +281,20 @@ def _is_injection(message: Message) -> bool:
     return rxe is not None and any(name in rde_o11.INJECTION_KINDS for name in rxe[2].split("^")[2:6:3])
 
 
-_CARE_DATE = {"ADT-12": ("PV1", 44), "ADT-22": ("PV1", 44), "ADT-52": ("PV1", 45), "OMP-01": ("ORC", 9)}
-_CARE_DATE |= {"OMP-02": ("ORC", 9), "OML-11": ("SPM", 17)}
-
-
 def _key(message: Message, name: FileName | None, number: str, data_type: str) -> tuple[str, str, str, str]:
     """Key of the document. A message without a storage name gets the one its storage file would have: the care date
     of its type, its order number, else its filler number, else patient and test and time, else MSH-10."""
     if name is not None:
         return (number, name.care_date, data_type, _padded(name.order_no))
-    segment, field_number = _CARE_DATE.get(data_type, ("", 0))
+    where = ssmix2.DATA_TYPES[data_type].care_date if data_type in ssmix2.DATA_TYPES else "-"
+    segment, _, number_of_field = where.partition("-")
     found = message.first(segment) if segment else None
-    care_date = times.fhir_date(component(found[field_number], 1)) if found else None
+    care_date = times.fhir_date(component(found[int(number_of_field)], 1)) if found else None
     return (number, (care_date or "-").replace("-", "") or "-", data_type, _padded(_order_number(message, data_type)))
 
 
 def _order_number(message: Message, data_type: str) -> str:
-    if data_type.startswith("ADT"):
+    if data_type.startswith("ADT") or data_type == "PPR-01":
         return NO_ORDER
     orc, obr = message.first("ORC"), message.first("OBR")
     for segment, number in ((orc, 2), (obr, 2), (orc, 3), (obr, 3)):

@@ -71,7 +71,7 @@ def _open_before(stays: list[list[StayEvent]], event: StayEvent) -> list[StayEve
         if stay[0].data_type == ADMISSION
         and stay[0].occurred_at
         and not stay[0].cancelled
-        and len(stay) == 1
+        and all(other.cancelled for other in stay[1:])  # a discharge that was taken back closes nothing
         and _when(stay[0]) <= times.utc_range(event.occurred_at)[1]
     ]
     return max(candidates, key=lambda stay: _when(stay[0]), default=None)

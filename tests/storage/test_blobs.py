@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.errors import DamagedContent, UnknownDocument
-from gateway.model.ingest import KeptMessage
+from gateway.errors import DamagedContent, Unavailable, UnknownDocument
+from gateway.model.ingest import KeptBlob, KeptMessage
 from gateway.storage.blobs import SMALL, pack
 from gateway.storage.opening import Storage
 from tests.storage.making import message, outcome, record, storage
@@ -82,3 +82,10 @@ def test_what_a_killed_process_left_is_swept_and_adopted(tmp_path: Path) -> None
     with storage(tmp_path) as store:
         keep(store, LARGE)
         assert list(store.blobs.files()) == [address]
+
+
+def test_a_blob_directory_that_cannot_be_written_is_unavailable(tmp_path: Path) -> None:
+    """It must not look like a fault of the file that is being stored."""
+    (tmp_path / "blobs").write_bytes(b"a file where the folder should be")
+    with storage(tmp_path) as store, pytest.raises(Unavailable):
+        store.blobs.put_large([KeptBlob("ab" * 32, 3, b"xyz", large=True)])

@@ -227,7 +227,8 @@ def _unread(one: Converted, issue: Issue) -> Reject:
 
 
 def _text(path: bytes) -> str:
-    return path.decode("utf-8", "surrogateescape")
+    """For reading the name only; a name in another charset keeps its ASCII parts, which are all that SS-MIX2 uses."""
+    return path.decode("utf-8", "replace")
 
 
 def _order_no(one: Converted) -> str:
