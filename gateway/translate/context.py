@@ -16,6 +16,7 @@ class Facilities:
 
     def __init__(self, authorities: Iterable[Authority] = ()) -> None:
         self._by_name: dict[str, Authority] = {}
+        self._memory: dict[Authority, dict[Any, dict[Any, Any]]] = {}
         self.insurer = ""
         for authority in authorities:
             for name in (authority.oid, authority.namespace, authority.institution, *authority.aliases):
@@ -26,6 +27,13 @@ class Facilities:
 
     def find(self, name: str) -> Authority | None:
         return self._by_name.get(name)
+
+    def memory(self, facility: Authority) -> dict[Any, dict[Any, Any]]:
+        """What translation remembers of a facility's segments (translate/rules.py). Facilities nobody configured can
+        be many, so their number is bounded."""
+        if facility not in self._memory and len(self._memory) >= 64:
+            self._memory.clear()
+        return self._memory.setdefault(facility, {})
 
     def resolve(self, override: str, msh4: str, root: str) -> tuple[Authority, tuple[Issue, ...]]:
         """Which facility a message belongs to: the override wins, else MSH-4, else the storage's root folder.
@@ -80,6 +88,8 @@ class Context:
     lineage: list[Lineage] | None = None
     """A list when `--explain` was asked for, else None: lineage costs time."""
     seen: dict[str, int] = field(default_factory=dict)
+    memory: dict[Any, dict[Any, Any]] = field(default_factory=dict)
+    """Of the facility: what equal segments gave before."""
     at: int = 0
     """Number of the HL7 field whose row is running: where a converter's finding is."""
 

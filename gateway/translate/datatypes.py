@@ -325,11 +325,9 @@ def address_of(raw: str) -> Fragment | None:
     for key, value in (("city", city), ("state", state), ("postalCode", postcode)):
         if value:
             address[key] = value
-    if not address:
-        return None
     if country:
         address["country"] = table("country").get(country, country)
-    return address
+    return address if address.keys() - {"use"} else None
 
 
 @lru_cache(maxsize=16384)

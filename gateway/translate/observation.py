@@ -20,7 +20,7 @@ from gateway.translate.datatypes import (
     visible,
 )
 from gateway.translate.people import CORE
-from gateway.translate.rules import NULL, SegmentRules, all_but, converter, keep, place, spare, table
+from gateway.translate.rules import NULL, SegmentRules, all_but, converter, keep, left_over, place, spare, table
 
 OBSERVATION_CATEGORY = "http://jpfhir.jp/fhir/core/CodeSystem/JP_SimpleObservationCategory_CS"
 JLAC10 = "http://medis.or.jp/CodeSystem/master-JLAC10-17digits"
@@ -45,14 +45,19 @@ def lab_result(segment: Segment, specimen: str, specimen_key: str, context: Cont
     id_ = context.id("Observation", *context.key, *key, context.nth("OBX", *key))
     observation = _start(id_, "JP_Observation_LabResult", "laboratory")
     _fill(observation, segment, context, rules)
-    for element in _NOT_IN_LAB_RESULT.intersection(observation):
-        # The profile takes a quantity, a code or a string; a range, ratio or time is kept as the laboratory wrote it.
-        del observation[element]
-        observation.pop(f"_{element}", None)
-        observation["valueString"] = clean(segment[5].split("~", 1)[0].replace("^", " ").strip())
+    if "valueQuantity" not in observation:
+        _as_the_laboratory_wrote(observation, segment)
     if specimen:
         observation["specimen"] = {"reference": f"Specimen/{specimen}"}
     return observation
+
+
+def _as_the_laboratory_wrote(observation: Fragment, segment: Segment) -> None:
+    """The profile takes a quantity, a code or a string; a range, ratio or time is kept in the laboratory's words."""
+    for element in _NOT_IN_LAB_RESULT.intersection(observation):
+        del observation[element]
+        observation.pop(f"_{element}", None)
+        observation["valueString"] = clean(segment[5].split("~", 1)[0].replace("^", " ").strip())
 
 
 def settle_profile(observation: Fragment) -> None:
@@ -64,13 +69,19 @@ def settle_profile(observation: Fragment) -> None:
 
 
 def _start(id_: str, profile: str, category: str) -> Fragment:
+    meta, categories = _kind(profile, category)
     return {
         "resourceType": "Observation",
         "id": id_,
-        "meta": {"profile": [CORE + profile]},
+        "meta": meta,
         "status": "unknown",
-        "category": [{"coding": [{"system": OBSERVATION_CATEGORY, "code": category}]}],
+        "category": categories,
     }
+
+
+@lru_cache(maxsize=64)
+def _kind(profile: str, category: str) -> tuple[Fragment, list[Fragment]]:
+    return {"profile": [CORE + profile]}, [{"coding": [{"system": OBSERVATION_CATEGORY, "code": category}]}]
 
 
 def _fill(observation: Fragment, segment: Segment, context: Context, rules: SegmentRules) -> None:
@@ -101,6 +112,8 @@ def observation_code(raw: str, fields: list[str], segment: Segment, context: Con
 def value(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
     """OBX-5 under OBX-2 and OBX-6. Several repetitions are several values, so that none becomes part of a string: each
     is a component with the code of the test, and then the Observation itself has no value (FHIR obs-7)."""
+    if context.lineage is None and (number := _plain_number(segment[2], raw, segment[6])):
+        return number
     parts = raw.split("~") if "~" in raw and segment[2] not in ("TX", "FT") else [raw]
     found = [part for repetition in parts if (part := _value(repetition, segment, context))]
     _unit(found, segment, context)
@@ -113,6 +126,17 @@ def value(raw: str, fields: list[str], segment: Segment, context: Context) -> Fr
     notes = [note for part in found for note in part.pop("note", ())]
     fragment: Fragment = {"note": notes} if notes else {}
     return fragment | {"component": [{"code": code, **part} for part in found]}
+
+
+@lru_cache(maxsize=65536)
+def _plain_number(value_type: str, raw: str, unit: str) -> Fragment | None:
+    """The value nine results in ten have, a number with a unit that says nothing else; None for every other one."""
+    if "~" in raw or "^" in raw or not visible(unit) or NULL in (raw, unit) or left_over("OBX", 6, unit, ce_unit_rest):
+        return None
+    found = lab_values.observation_value(value_type, raw, unit) if visible(raw) else None
+    if found is None or found.element != "valueQuantity" or found.issues or found.changed:
+        return None
+    return {"valueQuantity": found.fhir}
 
 
 def _unit(values: list[Fragment], segment: Segment, context: Context) -> None:

@@ -71,7 +71,8 @@ def translate(message: Message, context: Context) -> None:
     counts: dict[str, int] = {}
     for order in orders:
         if order.rxe is None:
-            leave([s for s in (order.orc, *order.timings, *order.routes, *order.ingredients) if s], rules, context)
+            parts = (order.orc, *order.timings, *order.routes, *order.ingredients, *order.notes)
+            leave([segment for segment in parts if segment], rules, context)
             context.issue("warning", "no-drug", place(order.orc, 1) if order.orc else "ORC", "an order without RXE")
             continue
         context.add(_request(order, rules, injection, counts, context))

@@ -7,6 +7,8 @@ exactly one of three ways: a row takes it, the file lists it as deliberately unm
 
     segment = "RXE"
     resource = "MedicationRequest"
+    varying = ["RXE-10"]         # optional: equal segments are translated once but for these fields; only where the
+                                 # converters read nothing but the segment and its facility
     [[row]]
     from = "RXE-10"              # the field whose presence triggers the row
     with = ["RXE-11"]            # fields the converter also reads; they are residue when `from` is empty
@@ -19,13 +21,13 @@ exactly one of three ways: a row takes it, the file lists it as deliberately unm
 """
 
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, lru_cache
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from gateway import mapping_files
 from gateway.codec.er7 import Segment
-from gateway.model.outcome import Lineage, Residue, Unmapped
+from gateway.model.outcome import Issue, Lineage, Residue, Unmapped
 from gateway.translate.context import Context
 
 NULL = '""'
@@ -108,6 +110,7 @@ class SegmentRules:
         self.rows: list[dict[str, Any]] = []
         """The compiled rows as data, for `--explain` and the documentation."""
         self.unmapped_reasons: dict[int, str] = {}
+        self._varying: tuple[int, ...] | None = None
         taken: dict[int, Converter] = {}
         companions: dict[int, list[int]] = {}
         for resource in resources:
@@ -129,6 +132,8 @@ class SegmentRules:
         name = f"{source}/{self.segment}-{resource}"
         file = mapping_files.path("rows", source, f"{self.segment}-{resource}.toml")
         content = tomllib.loads(file.read_text(encoding="utf-8"))
+        if "varying" in content:
+            self._varying = tuple(sorted(_field(field, self.segment) for field in content["varying"]))
         for row in content.get("row", ()):
             self._compile(name, content["resource"], row, taken, companions)
         for row in content.get("unmapped", ()):
@@ -165,9 +170,30 @@ class SegmentRules:
             companions.setdefault(other, []).append(number)
 
     def apply(self, segment: Segment, targets: Mapping[str, Any], context: Context) -> None:
-        """Runs the rows over one segment. `targets` maps a resource name of the rows to the dict to fill."""
+        """Runs the rows over one segment. `targets` maps a resource name of the rows to the dict to fill.
+
+        Fields that vary from message to message run last, whether the others come out of memory or not: the order
+        of a resource's elements must not depend on what was seen before.
+        """
+        varying = self._varying
+        if varying is None:
+            self._run(enumerate(segment.fields), segment, targets, context)
+            return
+        fields = segment.fields
+        if context.lineage is not None or not self._recall(segment, targets, context):
+            self._run(self._fixed(segment), segment, targets, context)
+        size = len(fields)
+        self._run([(number, fields[number]) for number in varying if number < size], segment, targets, context)
+
+    def _fixed(self, segment: Segment) -> list[tuple[int, str]]:
+        varying = self._varying or ()
+        return [(number, raw) for number, raw in enumerate(segment.fields) if number not in varying]
+
+    def _run(
+        self, fields: Iterable[tuple[int, str]], segment: Segment, targets: Mapping[str, Any], context: Context
+    ) -> None:
         steps = self._quick if context.lineage is None else self._steps
-        for number, raw in enumerate(segment.fields):
+        for number, raw in fields:
             if raw and raw != NULL:
                 found = steps.get(number)
                 if found is None:
@@ -175,6 +201,59 @@ class SegmentRules:
                 else:
                     for step in found:
                         step(raw, segment, targets, context)
+
+    def _recall(self, segment: Segment, targets: Mapping[str, Any], context: Context) -> bool:
+        """Fills the targets with what equal segments gave before; False when that cannot be remembered."""
+        key = segment.fields.copy()
+        size = len(key)
+        for number in self._varying or ():
+            # Whether a varying field is there at all may matter to its neighbours (a unit without a value).
+            if number < size and key[number] and key[number] != NULL:
+                key[number] = "1"
+        page = context.memory.setdefault(self, {})
+        known = page.get(remembered := tuple(key), _UNSEEN)
+        if known is _UNSEEN:
+            if len(page) >= REMEMBERED:
+                page.clear()
+            known = page[remembered] = self._learn(segment, targets, context)
+        if known is None:
+            return False
+        for name, fragment in known.fragments:
+            merge(targets[name], fragment)
+        if known.issues or known.residue:
+            where = f"{segment.name}[{segment.ordinal}]"
+            context.issues += [issue._replace(where=where + issue.where) for issue in known.issues]
+            context.residue += [kept._replace(where=where + kept.where) for kept in known.residue]
+        return True
+
+    def _learn(self, segment: Segment, targets: Mapping[str, Any], context: Context) -> "_Learnt | None":
+        """Runs the fixed fields on the side. What adds resources of its own depends on the message around it and is
+        not remembered; what the rows find is kept without the segment's number."""
+        aside = Context(context.facility, context.facilities, context.data_type, zone=context.zone)
+        fragments: dict[str, dict[str, Any]] = {name: {} for name in targets}
+        self._run(self._fixed(segment), segment, fragments, aside)
+        where = f"{segment.name}[{segment.ordinal}]"
+        if aside.resources or not all(found.where.startswith(where) for found in (*aside.issues, *aside.residue)):
+            return None
+        cut = len(where)
+        return _Learnt(
+            tuple((name, fragment) for name, fragment in fragments.items() if fragment),
+            tuple(issue._replace(where=issue.where[cut:]) for issue in aside.issues),
+            tuple(kept._replace(where=kept.where[cut:]) for kept in aside.residue),
+        )
+
+
+class _Learnt(NamedTuple):
+    """What the fixed fields of a segment become; shared by all equal segments, so never changed."""
+
+    fragments: tuple[tuple[str, dict[str, Any]], ...]
+    issues: tuple[Issue, ...]
+    residue: tuple[Residue, ...]
+
+
+_UNSEEN: Any = object()
+REMEMBERED: Final = 20_000
+"""Different segments of one kind and facility kept in memory; then it starts again."""
 
 
 def residue_of(segment: Segment, context: Context) -> None:
@@ -278,36 +357,44 @@ def _setter(path: str) -> Callable[[dict[str, Any], Any], None]:
         return lambda out, value: out.__setitem__(leaf, value)
 
     def put(out: dict[str, Any], value: Any) -> None:
-        for key in parents:
-            out = out.setdefault(key, {})
-        out[leaf] = value
+        _inner(out, parents)[leaf] = value
 
     return put
 
 
+def _inner(out: dict[str, Any], parents: Iterable[str]) -> dict[str, Any]:
+    """The object at the end of a path, copied on the way: what is there may be shared with other resources."""
+    for key in parents:
+        out[key] = inner = dict(out.get(key, ()))
+        out = inner
+    return out
+
+
 def _appender(parents: tuple[str, ...], leaf: str) -> Callable[[dict[str, Any], Any], None]:
     def put(out: dict[str, Any], value: Any) -> None:
-        for key in parents:
-            out = out.setdefault(key, {})
+        out = _inner(out, parents)
         if not isinstance(value, list):
             value = [value]
         if leaf in out:
-            out[leaf] += value
+            out[leaf] = out[leaf] + value
         elif value:
-            out[leaf] = list(value)
+            out[leaf] = value
 
     return put
 
 
 def merge(out: dict[str, Any], fragment: Mapping[str, Any]) -> None:
-    """Adds a fragment: lists are joined, objects merged, a scalar is set."""
+    """Adds a fragment: lists are joined, objects merged, a scalar is set. Only `out` itself is changed: what it holds
+    may be shared with other resources."""
     for key, value in fragment.items():
         if (here := out.get(key)) is None:
             out[key] = value
         elif isinstance(value, list) and isinstance(here, list):
-            here.extend(value)
+            out[key] = here + value
         elif isinstance(value, dict) and isinstance(here, dict):
-            merge(here, value)
+            joined = dict(here)
+            merge(joined, value)
+            out[key] = joined
         else:
             out[key] = value
 
@@ -370,6 +457,12 @@ def spare(segment: Segment, number: int, rest: Rest, context: Context, repeats: 
     if raw != NULL and ("^" in raw or "~" in raw or "&" in raw):
         for component, value in _extra(raw, rest, repeats):
             _left(value, number, component, segment, context)
+
+
+def left_over(segment: str, number: int, raw: str, rest: Rest) -> bool:
+    """Whether reading a field with `rest` leaves anything that is residue."""
+    spared = _extra(raw, rest, False) if "^" in raw or "~" in raw or "&" in raw else ()
+    return any((segment, number, component) not in _REASONS for component, _ in spared)
 
 
 def keep(segment: Segment, number: int, context: Context) -> None:

@@ -182,7 +182,7 @@ def _read_message(
     msh = message.segments[0]
     chosen, found = facilities.resolve(facility, msh[4], root)
     data_type = head.name.data_type if head.name else _data_type(message)
-    context = Context(chosen, facilities, data_type)
+    context = Context(chosen, facilities, data_type, memory=facilities.memory(chosen))
     context.issues += [*message.issues, *issues, *found]
     if explain:
         context.lineage = []

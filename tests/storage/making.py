@@ -137,7 +137,7 @@ def message(
 def outcome(*messages: KeptMessage, path: str = "") -> FileOutcome:
     """The file of some messages; its path follows from them, flag included, as in a storage."""
     first = messages[0]
-    where = path or f"/root/{first.version.sha256}_{first.version.flag}"
+    where = path or f"/tree/{first.version.sha256}_{first.version.flag}"
     return FileOutcome(where.encode(), 100, 1, first.version.sha256, tuple(messages))
 
 

@@ -203,15 +203,15 @@ def test_stays_follow_the_current_files_only(tmp_path: Path) -> None:
 
 
 def test_the_ledger_knows_files_and_lists_rejects_once(tmp_path: Path) -> None:
-    bad = FileOutcome(b"/root/bad", 5, 7, "ff", rejects=(Reject("1", 3, "fatal", "not-hl7", "no MSH"),))
+    bad = FileOutcome(b"/tree/bad", 5, 7, "ff", rejects=(Reject("1", 3, "fatal", "not-hl7", "no MSH"),))
     with storage(tmp_path) as store:
         assert store.keeping.keep([bad], record).states == ["rejected"]
-        assert store.keeping.seen([b"/root/bad", b"/root/new"])[b"/root/bad"].outcome == "rejected"
-        assert list(store.keeping.rejects()) == [(b"/root/bad", bad.rejects)]
+        assert store.keeping.seen([b"/tree/bad", b"/tree/new"])[b"/tree/bad"].outcome == "rejected"
+        assert list(store.keeping.rejects()) == [(b"/tree/bad", bad.rejects)]
         before = rows(store)
         store.keeping.keep([bad], record)
         assert rows(store) == before
-        store.keeping.forget([b"/root/bad"])
+        store.keeping.forget([b"/tree/bad"])
         assert list(store.keeping.rejects()) == []
 
 

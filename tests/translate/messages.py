@@ -38,10 +38,10 @@ def msh(data_type: str, sender: str = "TOKYO-HP", time: str = "20240601120000") 
     return f"MSH|^~\\&|HIS|{sender}|GW|RCV|{time}||{kind}|20240601000001|P|2.5||||||~ISO IR87||ISO 2022-1994"
 
 
-def er7(data_type: str, *segments: str, head: str = "", pid: str = PID) -> bytes:
-    """The bytes of one message (ISO-2022-JP, CR): MSH and PID stand before the segments given."""
+def er7(data_type: str, *segments: str, head: str = "", pid: str = PID, encoding: str = "iso2022_jp") -> bytes:
+    """The bytes of one message, segments ending with CR: MSH and PID stand before the segments given."""
     lines = [head or msh(data_type), *([pid] if pid else []), *segments]
-    return ("\r".join(lines) + "\r").encode("iso2022_jp")
+    return ("\r".join(lines) + "\r").encode(encoding)
 
 
 def file_name(data_type: str, order: str = "999999999999999", date: str = "20240601", flag: str = "1") -> str:
@@ -51,9 +51,9 @@ def file_name(data_type: str, order: str = "999999999999999", date: str = "20240
 
 
 def read(data_type: str, *segments: str, explain: bool = True, **parts: Any) -> Converted:
-    """One message read from a storage file of its data type. `parts`: head and pid of `er7`, order, date and flag of
-    `file_name`, `facilities` and `facility` of `read_file`."""
-    content = er7(data_type, *segments, **{key: parts.pop(key) for key in ("head", "pid") if key in parts})
+    """One message read from a storage file of its data type. `parts`: head, pid and encoding of `er7`, order, date and
+    flag of `file_name`, `facilities` and `facility` of `read_file`."""
+    content = er7(data_type, *segments, **{key: parts.pop(key) for key in ("head", "pid", "encoding") if key in parts})
     facilities = parts.pop("facilities", FACILITIES)
     facility = parts.pop("facility", "")
     made = read_file(content, file_name(data_type, **parts), facilities, facility=facility, explain=explain)

@@ -1,0 +1,315 @@
+"""gateway/translate/dosage.py: usages, doses, days and routes."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from tests.translate.messages import codes, only, places, read, residue
+
+USAGE = "http://jami.jp/CodeSystem/MedicationUsage"
+SUPPLEMENT = "http://jami.jp/CodeSystem/MedicationUsageAdditional"
+AFTER_MEALS = "1013044400000000&内服・経口・１日３回朝昼夕食後&JAMISDP01"
+EXTENSION = "http://jpfhir.jp/fhir/core/Extension/StructureDefinition/"
+ORC = "ORC|NW|1||1|||||20240601"
+
+
+def segment(name: str, fields: dict[str, str], **defaults: str) -> str:
+    numbered = {int(key[1:]): value for key, value in (defaults | fields).items()}
+    return "|".join([name, *(numbered.get(n, "") for n in range(1, max(numbered) + 1))])
+
+
+def rxe(**fields: str) -> str:
+    return segment("RXE", fields, f2="103831601^薬^HOT9", f3="1", f5="TAB^錠^MR9P")
+
+
+def tq1(**fields: str) -> str:
+    return segment("TQ1", fields, f1="1")
+
+
+def oral(*segments: str) -> Any:
+    return read("OMP-01", ORC, *segments)
+
+
+def injection(*segments: str) -> Any:
+    return read("OMP-02", ORC, *segments)
+
+
+def dosage(converted: Any) -> dict[str, Any]:
+    (found,) = only(converted, "MedicationRequest")["dosageInstruction"]
+    return dict(found)
+
+
+# -- how much ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fields", "text", "left"),
+    [
+        ({"f3": "1.50"}, "1回1.50錠", {}),
+        ({"f3": "1", "f4": "1.0"}, "1回1錠", {}),
+        ({"f3": "1", "f5": "錠"}, "1回1錠", {}),
+        ({"f3": "1", "f5": ""}, "1回1", {}),
+        ({"f3": "1", "f4": "2"}, "1回1～2錠", {"RXE[1]-5.1": "TAB", "RXE[1]-5.3": "MR9P"}),
+        ({"f3": "1", "f4": "2^x"}, "1回1～2錠", {"RXE[1]-4.2": "x", "RXE[1]-5.1": "TAB", "RXE[1]-5.3": "MR9P"}),
+        ({"f3": "1/2"}, None, {"RXE[1]-3": "1/2", "RXE[1]-5": "TAB^錠^MR9P"}),
+        ({"f3": '""', "f5": '""'}, None, {}),
+        ({"f3": '""'}, None, {"RXE[1]-5": "TAB^錠^MR9P"}),
+        ({"f3": "", "f4": "2"}, None, {"RXE[1]-4": "2", "RXE[1]-5": "TAB^錠^MR9P"}),
+    ],
+)
+def test_a_dose_in_words_and_number(fields: dict[str, str], text: str | None, left: dict[str, str]) -> None:
+    converted = oral(rxe(**fields))
+    if text is None:
+        assert "dosageInstruction" not in only(converted, "MedicationRequest")
+    else:
+        assert dosage(converted)["text"] == text
+    assert residue(converted) == left
+
+
+def test_an_uneven_dose_is_never_the_least_one() -> None:
+    converted = oral(rxe(f3="1", f4="2"))
+    assert "doseAndRate" not in dosage(converted)
+    assert places(converted, "uneven-dose") == ["RXE[1]-4"]
+
+
+@pytest.mark.parametrize(("unit", "coded"), [("TAB^錠^MR9P", True), ("C^カプセル^99Z", True), ("錠", False)])
+def test_a_dose_needs_a_coded_unit_to_be_a_quantity(unit: str, coded: bool) -> None:
+    converted = oral(rxe(f3="2", f5=unit))
+    assert ("doseAndRate" in dosage(converted)) is coded
+    assert ("unit-uncoded" in codes(converted)) is not coded
+
+
+def test_the_daily_dose_is_a_ratio_over_one_day() -> None:
+    (part,) = dosage(oral(rxe(f19="3.0^TAB&錠&MR9P")))["doseAndRate"]
+    assert part["rateRatio"]["numerator"]["value"] == Decimal("3.0")
+    assert part["rateRatio"]["denominator"] == {"value": 1, "unit": "日", "system": "http://unitsofmeasure.org", "code": "d"}
+    assert part["doseQuantity"]["code"] == "TAB"
+
+
+@pytest.mark.parametrize(
+    ("sent", "words", "left"),
+    [
+        ("3^&錠", "1日3錠", {}),
+        ("3", "1日3", {}),
+        ("3^TAB&錠", "1日3錠", {"RXE[1]-19.2": "TAB"}),
+        ("三^TAB&錠&MR9P", None, {"RXE[1]-19": "三^TAB&錠&MR9P"}),
+        ("3^TAB&錠&MR9P^x", None, {"RXE[1]-19.3": "x"}),
+    ],
+)
+def test_a_daily_dose_without_a_coded_unit_is_kept_in_words(sent: str, words: str | None, left: dict[str, str]) -> None:
+    converted = oral(rxe(f19=sent))
+    assert (words or "\x00") in dosage(converted)["text"] or words is None
+    assert residue(converted) == left
+
+
+@pytest.mark.parametrize(
+    ("rate", "unit", "expected", "left"),
+    [
+        ("102", "ml/hr^ミリリッター／時間^ISO+", {"value": Decimal(102), "unit": "ミリリッター／時間"}, {}),
+        ("102", "mL/h", {"value": Decimal(102), "unit": "mL/h", "system": "http://unitsofmeasure.org", "code": "mL/h"}, {}),
+        ("102", "", {"value": Decimal(102)}, {}),
+        ("速く", "mL/h", None, {"RXE[1]-23": "速く", "RXE[1]-24": "mL/h"}),
+    ],
+)
+def test_the_rate_of_an_infusion(rate: str, unit: str, expected: dict[str, Any] | None, left: dict[str, str]) -> None:
+    converted = injection(rxe(f2="00^一般^99I02", f3="", f5="", f23=rate, f24=unit))
+    request = only(converted, "MedicationRequest")
+    found = request["dosageInstruction"][0]["doseAndRate"][0]["rateQuantity"] if expected else None
+    if expected and found and "code" in found and "code" not in expected:
+        expected |= {"system": found["system"], "code": found["code"]}
+    assert found == expected
+    assert expected is not None or "dosageInstruction" not in request
+    assert {place: value for place, value in residue(converted).items() if place != "RXE[1]-24.1"} == left
+
+
+# -- when -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_usage_code_with_its_words() -> None:
+    made = dosage(oral(rxe(), tq1(f3=AFTER_MEALS)))
+    assert made["timing"]["code"] == {
+        "coding": [{"system": USAGE, "code": "1013044400000000", "display": "内服・経口・１日３回朝昼夕食後"}],
+        "text": "内服・経口・１日３回朝昼夕食後",
+    }
+    assert made["timing"]["repeat"] == {"frequency": 3, "period": 1, "periodUnit": "d", "when": ["PCM", "PCD", "PCV"]}
+    assert made["text"] == "内服・経口・１日３回朝昼夕食後 1回1錠"
+
+
+def test_code_and_words_in_conflict_are_both_kept_and_nothing_is_derived() -> None:
+    converted = oral(rxe(), tq1(f3="1011040000000000&内服・経口・１日１回朝食後&JAMISDP01"))
+    made = dosage(converted)
+    assert "repeat" not in made["timing"]
+    assert made["timing"]["code"]["coding"][0]["code"] == "1011040000000000"
+    assert "朝食後" in made["text"]
+    assert places(converted, "usage-conflict") == ["TQ1[1]-3"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "issue"),
+    [
+        ("1013044400000ZZZ&毎食後&JAMISDP01", "usage-incomplete"),
+        ("9993044400000000&毎食後&JAMISDP01", "usage-undecoded"),
+        ("毎食後&毎食後&JAMISDP01", "code-label-mismatch"),
+        ("12&毎食後&99USE", None),
+    ],
+)
+def test_a_usage_that_cannot_be_read_is_kept(sent: str, issue: str | None) -> None:
+    converted = oral(rxe(), tq1(f3=sent))
+    made = dosage(converted)
+    assert made["timing"]["code"]["text"] == "毎食後"
+    assert made["timing"]["code"]["coding"][0]["code"] == sent.split("&")[0]
+    assert [code for code in codes(converted) if code.startswith(("usage", "code-label"))] == ([issue] if issue else [])
+
+
+def test_words_alone_are_a_usage() -> None:
+    assert dosage(oral(rxe(), tq1(f3="&毎食後")))["timing"] == {"code": {"text": "毎食後"}}
+
+
+@pytest.mark.parametrize(
+    ("segments"),
+    [
+        (rxe(), tq1(f3="1012040400000000&朝夕食後&JAMISDP01~I1100000&隔日&JAMISDP01")),
+        (rxe(f7="I1100000^隔日^JAMISDP01"), tq1(f3="1012040400000000&朝夕食後&JAMISDP01")),
+    ],
+)
+def test_every_other_day_in_tq1_or_rxe_changes_the_timing(segments: tuple[str, ...]) -> None:
+    made = dosage(oral(*segments))
+    assert made["timing"]["repeat"] == {"frequency": 2, "period": 2, "periodUnit": "d", "when": ["PCM", "PCV"]} or (
+        made["timing"]["repeat"]["period"] == 2 and made["timing"]["repeat"]["periodUnit"] == "d"
+    )
+    (instruction,) = made["additionalInstruction"]
+    assert instruction["coding"] == [{"system": SUPPLEMENT, "code": "I1100000", "display": "隔日"}]
+
+
+def test_an_unknown_supplement_leaves_no_timing() -> None:
+    made = dosage(oral(rxe(), tq1(f3="1012040400000000&朝夕食後&JAMISDP01~X1100000&何か&JAMISDP01")))
+    assert "repeat" not in made["timing"]
+
+
+def test_instructions_to_the_dispenser_go_to_the_supply() -> None:
+    converted = oral(rxe(f7="S^粉砕^JHSP0002~V11NNNNN^１回目^JAMISDP01~1^何回目から^JHSP0005"))
+    made = only(converted, "MedicationRequest")
+    (extension,) = made["dispenseRequest"]["extension"]
+    assert extension["url"] == EXTENSION + "JP_MedicationRequest_DispenseRequest_InstructionForDispense"
+    assert extension["valueCodeableConcept"]["text"] == "粉砕"
+    assert [i["text"] for i in made["dosageInstruction"][0]["additionalInstruction"]] == ["１回目", "何回目から"]
+    assert residue(converted) == {}
+
+
+@pytest.mark.parametrize(
+    ("segments", "expected"),
+    [
+        ((rxe(f27="22^頓服^JHSP0003"),), True),
+        ((rxe(f27="21^内服^JHSP0003"),), None),
+        ((rxe(f27="22^二十二^99X"),), None),
+        ((rxe(), tq1(f3="1050110000000000&内服・経口・疼痛時&JAMISDP01")), True),
+    ],
+)
+def test_as_needed(segments: tuple[str, ...], expected: bool | None) -> None:
+    assert dosage(oral(*segments)).get("asNeededBoolean") is expected
+
+
+@pytest.mark.parametrize("sent", ["5^d", "5^D", "5^D&日&ISO+", "5.0^d"])
+def test_days_of_intake(sent: str) -> None:
+    converted = oral(rxe(), tq1(f6=sent))
+    (extension,) = dosage(converted)["extension"]
+    assert extension["url"] == EXTENSION + "JP_MedicationDosage_UsageDuration"
+    supply = only(converted, "MedicationRequest")["dispenseRequest"]["expectedSupplyDuration"]
+    assert extension["valueDuration"] == supply
+    assert supply["value"] == Decimal(sent.split("^")[0])
+    assert dosage(converted)["text"].endswith(f"{sent.split('^')[0]}日分")
+    assert residue(converted) == {}
+
+
+@pytest.mark.parametrize(
+    ("sent", "left"),
+    [("5^h", "5^h"), ("五^d", "五^d"), ("5", "5"), ("^d", "^d")],
+)
+def test_a_duration_of_no_days_is_residue(sent: str, left: str) -> None:
+    converted = oral(rxe(), tq1(f6=sent))
+    assert "dispenseRequest" not in only(converted, "MedicationRequest")
+    assert residue(converted) == {"TQ1[1]-6": left}
+    assert places(converted, "not-a-number") == ["TQ1[1]-6"]
+
+
+def test_other_parts_of_a_duration_are_residue() -> None:
+    assert residue(oral(rxe(), tq1(f6="5^d&単位&99X^x"))) == {"TQ1[1]-6.2": "単位 99X", "TQ1[1]-6.3": "x"}
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "period", "left"),
+    [
+        ("20240601", "", {"start": "2024-06-01"}, {}),
+        ("2024060100", "20240605", {"start": "2024-06-01T00:00:00+09:00", "end": "2024-06-05"}, {}),
+        ("20240605", "20240601", {"start": "2024-06-05"}, {"TQ1[1]-8": "20240601"}),
+        ("x", "20240601", {"end": "2024-06-01"}, {"TQ1[1]-7": "x"}),
+        ("20240601^D", "20240602^D", {"start": "2024-06-01", "end": "2024-06-02"}, {"TQ1[1]-7.2": "D", "TQ1[1]-8.2": "D"}),
+        ("", "20240601", None, {"TQ1[1]-8": "20240601"}),
+    ],
+)
+def test_period_of_use(start: str, end: str, period: dict[str, str] | None, left: dict[str, str]) -> None:
+    converted = oral(rxe(), tq1(f7=start, f8=end))
+    extensions = dosage(converted).get("extension", [])
+    assert [e["valuePeriod"] for e in extensions] == ([period] if period else [])
+    assert residue(converted) == left
+
+
+def test_the_period_of_an_injection_bounds_its_timing() -> None:
+    made = dosage(injection(rxe(), tq1(f7="202406010800", f8="202406011300")))
+    assert made["timing"]["repeat"]["boundsPeriod"] == {"start": "2024-06-01T08:00:00+09:00", "end": "2024-06-01T13:00:00+09:00"}
+
+
+@pytest.mark.parametrize(("sent", "priority"), [("S", "stat"), ("A", "asap"), ("R", "routine"), ("Q", None)])
+def test_priority(sent: str, priority: str | None) -> None:
+    converted = oral(rxe(), tq1(f9=sent))
+    assert only(converted, "MedicationRequest").get("priority") == priority
+    assert residue(converted) == ({} if priority else {"TQ1[1]-9": "Q"})
+
+
+def test_occasions_and_words_for_the_patient() -> None:
+    converted = oral(rxe(), tq1(f11="痛い時に", f14="6"))
+    made = only(converted, "MedicationRequest")
+    (extension,) = made["dispenseRequest"]["extension"]
+    assert (extension["url"], extension["valueInteger"]) == (EXTENSION + "JP_MedicationRequest_DispenseRequest_ExpectedRepeatCount", 6)
+    assert dosage(converted)["patientInstruction"] == "痛い時に"
+    assert dosage(converted)["text"].endswith("6回分")
+
+
+@pytest.mark.parametrize("sent", ["x", "1234567", "²", "-1"])
+def test_occasions_that_are_no_count_are_residue(sent: str) -> None:
+    converted = read("OMP-01", ORC, rxe(), tq1(f14=sent), encoding="utf-8")
+    assert residue(converted) == {"TQ1[1]-14": sent}
+
+
+@pytest.mark.parametrize(
+    ("sent", "left"),
+    [(f"{AFTER_MEALS}^3", {"TQ1[1]-3.2": "3"}), ("&&JAMISDP01", {"TQ1[1]-3.1": "JAMISDP01"}), ("1&a&99X&&b&99Y", {"TQ1[1]-3.1": "99Y"})],
+)
+def test_what_a_usage_has_no_room_for_is_residue(sent: str, left: dict[str, str]) -> None:
+    assert residue(oral(rxe(), tq1(f3=sent))) == left
+
+
+# -- by which way -----------------------------------------------------------------------------------------------------
+
+
+def test_route_site_device_method_and_line() -> None:
+    converted = injection(rxe(), "RXR|IV^静脈内^HL70162|77L^左足^JAMISDP01|IVP^点滴ポンプ^HL70164^x|IVPB^側管^HL70165|01^主管^99LN")
+    made = dosage(converted)
+    assert made["route"]["coding"][0]["code"] == "IV"
+    assert made["site"]["coding"][0]["system"] == "http://jami.jp/CodeSystem/MedicationBodySiteExternal"
+    assert made["method"]["text"] == "側管"
+    device, line = made["extension"]
+    assert device["valueReference"]["display"] == "点滴ポンプ"
+    assert line["valueCodeableConcept"]["text"] == "主管"
+    assert residue(converted) == {"RXR[1]-3.4": "x"}
+
+
+def test_without_usage_and_dose_the_route_is_the_text() -> None:
+    assert dosage(oral(rxe(f3=""), "RXR|PO^口^HL70162"))["text"] == "口"
+
+
+def test_a_comment_of_an_injection_is_an_instruction() -> None:
+    converted = injection(rxe(f7="^５時間一定速度で^99IC6"))
+    assert dosage(converted)["additionalInstruction"] == [{"text": "５時間一定速度で"}]
+    assert residue(converted) == {"RXE[1]-7.3": "99IC6"}

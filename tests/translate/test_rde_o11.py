@@ -1,0 +1,274 @@
+"""gateway/translate/rde_o11.py: prescriptions and injections."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from tests.translate.messages import INSTITUTION, codes, every, only, places, read, residue, sources
+
+ORDER = "000000000000001"
+DRUG = "103831601^ロキソプロフェン^HOT9"
+RXE = f"RXE||{DRUG}|1||TAB^錠^MR9P"
+RP = "http://jpfhir.jp/fhir/core/mhlw/IdSystem/Medication-RPGroupNumber"
+PLACE = "http://jpfhir.jp/fhir/core/mhlw/IdSystem/MedicationAdministrationIndex"
+
+
+def orc(group: str = "1", control: str = "NW", date: str = "20240601") -> str:
+    return f"ORC|{control}|{ORDER}||{group}|||||{date}"
+
+
+def rxe(**fields: str) -> str:
+    numbered = {2: DRUG, 3: "1", 5: "TAB^錠^MR9P"}
+    numbered |= {int(name[1:]): value for name, value in fields.items()}
+    return "|".join(["RXE", *(numbered.get(n, "") for n in range(1, max(numbered) + 1))])
+
+
+def oral(*segments: str) -> Any:
+    return read("OMP-01", *segments, order=ORDER)
+
+
+def injection(*segments: str) -> Any:
+    return read("OMP-02", *segments, order=ORDER)
+
+
+def groups(converted: Any) -> list[tuple[str, str]]:
+    return [
+        tuple(next(i["value"] for i in request["identifier"] if i["system"] == system) for system in (RP, PLACE))
+        for request in every(converted, "MedicationRequest")
+    ]
+
+
+def test_a_prescription() -> None:
+    converted = oral(
+        f"ORC|NW|{ORDER}||{ORDER}_02_001|||||20240601110000|058^入力者^花子||110^医師^一郎|||||||||||||||||O^外来患者オーダ^HL70482",
+        rxe(f10="15", f11="TAB^錠^MR9P", f12="2", f15="77", f32="20240601100000"),
+        "TQ1|1||1013044400000000&内服・経口・１日３回朝昼夕食後&JAMISDP01|||5^d",
+        "RXR|PO^口^HL70162",
+    )
+    made = only(converted, "MedicationRequest")
+    assert list(made)[:3] == ["resourceType", "id", "meta"]
+    assert made["meta"]["profile"][0].endswith("/JP_MedicationRequest")
+    assert (made["status"], made["intent"]) == ("active", "order")
+    assert made["authoredOn"] == "2024-06-01T10:00:00+09:00"  # RXE-32, the first order, wins over ORC-9
+    assert made["medicationCodeableConcept"]["text"] == "ロキソプロフェン"
+    assert made["recorder"]["display"] == "入力者 花子" and made["requester"]["display"] == "医師 一郎"
+    assert made["category"][0]["coding"][0]["code"] == "O"
+    assert made["dispenseRequest"]["quantity"]["value"] == Decimal(15)
+    assert made["dispenseRequest"]["numberOfRepeatsAllowed"] == 2
+    assert made["dispenseRequest"]["expectedSupplyDuration"]["value"] == Decimal(5)
+    assert {i["system"]: i["value"] for i in made["identifier"]} == {
+        RP: "2", PLACE: "1", "http://jpfhir.jp/fhir/core/IdSystem/resourceInstance-identifier": ORDER,
+        f"urn:oid:1.2.392.100495.20.3.11.1{INSTITUTION}": "77",
+    }  # fmt: skip
+    assert residue(converted) == {}
+    targets = {e.target for e in converted.translated.lineage if e.source[:3] in ("ORC", "RXE", "TQ1", "RXR")}
+    assert all(target.startswith(f"MedicationRequest/{made['id']}.") for target in targets)
+    assert "ORC[1]-4" in sources(converted)
+
+
+@pytest.mark.parametrize(
+    ("control", "status"),
+    [("NW", "active"), ("CA", "cancelled"), ("DC", "stopped"), ("HD", "on-hold"), ("DE", "entered-in-error"), ("?", "unknown"), ("", "unknown")],
+)
+def test_the_order_control_is_the_status(control: str, status: str) -> None:
+    converted = oral(orc(control=control), RXE)
+    assert only(converted, "MedicationRequest")["status"] == status
+    assert places(converted, "code-unknown") == (["ORC[1]-1"] if control == "?" else [])
+
+
+# -- RP groups --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sent", "expected"),
+    [
+        ([f"{ORDER}_01_001", f"{ORDER}_01_002", f"{ORDER}_02_001"], [("1", "1"), ("1", "2"), ("2", "1")]),
+        ([f"{ORDER}_01", f"{ORDER}_01", f"{ORDER}_02"], [("1", "1"), ("1", "2"), ("2", "1")]),
+        (["1", "1", "2"], [("1", "1"), ("1", "2"), ("2", "1")]),
+        (["", "", ""], [("1", "1"), ("2", "1"), ("3", "1")]),
+        (["2", "", "1"], [("2", "1"), ("3", "1"), ("1", "1")]),
+        (["000", "0_0_0", "1_2_"], [("000", "1"), ("0", "0"), ("2", "1")]),
+    ],
+)
+def test_rp_and_place_in_all_forms_of_orc_4(sent: list[str], expected: list[tuple[str, str]]) -> None:
+    converted = oral(*(segment for group in sent for segment in (orc(group), RXE)))
+    assert groups(converted) == expected
+    assert codes(converted).count("no-rp-number") == sent.count("")
+
+
+@pytest.mark.parametrize(("sent", "kept"), [(f"{ORDER}_01_001", False), ("1_01_001", False), ("99_01_001", True), (f"{ORDER}_01_001_x", True)])
+def test_what_orc_4_says_beyond_rp_and_place_is_residue(sent: str, kept: bool) -> None:
+    assert residue(oral(orc(sent), RXE)) == ({"ORC[1]-4": sent} if kept else {})
+
+
+def test_drugs_of_one_rp_have_ids_of_their_own_and_equal_ones_too() -> None:
+    converted = oral(orc("1_1_1"), RXE, orc("1_1_1"), RXE, orc("1_1_2"), RXE)
+    assert len({request["id"] for request in every(converted, "MedicationRequest")}) == 3
+
+
+def test_an_rxe_without_orc_is_an_order_too() -> None:
+    converted = oral(orc("1"), RXE, RXE)
+    assert groups(converted) == [("1", "1"), ("2", "1")]
+    assert places(converted, "no-rp-number") == ["ORC-4"]
+
+
+def test_an_order_without_rxe_is_residue_with_an_issue() -> None:
+    converted = oral(orc("1"), "TQ1|1||x", "NTE|1||y", orc("2"), RXE)
+    assert len(every(converted, "MedicationRequest")) == 1
+    assert places(converted, "no-drug") == ["ORC[1]-1"]
+    left = residue(converted)
+    assert (left["ORC[1]-4"], left["TQ1[1]-3"], left["NTE[1]-3"]) == ("1", "x", "y")
+
+
+# -- drugs and amounts ------------------------------------------------------------------------------------------------
+
+
+def test_further_codes_of_the_drug_join_it() -> None:
+    made = only(oral(orc(), rxe(f31="1149019F1560^錠^YJ~12^院内薬^99X")), "MedicationRequest")
+    assert [c["code"] for c in made["medicationCodeableConcept"]["coding"]] == ["103831601", "1149019F1560", "12"]
+    assert made["medicationCodeableConcept"]["text"] == "ロキソプロフェン"
+
+
+@pytest.mark.parametrize(
+    ("further", "left"), [("^言葉だけ", {"RXE[1]-31": "^言葉だけ"}), ("1^a^99X^^^^^8", {"RXE[1]-31.8": "8"})]
+)
+def test_what_further_codes_have_beside_codes_is_residue(further: str, left: dict[str, str]) -> None:
+    assert residue(oral(orc(), rxe(f31=further))) == left
+
+
+def test_a_receipt_code_labelled_hot9_stays_local() -> None:
+    converted = oral(orc(), rxe(f2="620007329^ソリタ^HOT9"))
+    (coding,) = only(converted, "MedicationRequest")["medicationCodeableConcept"]["coding"]
+    assert coding["system"].endswith("/CodeSystem/HOT9")
+    assert places(converted, "code-label-mismatch") == ["RXE[1]-2"]
+
+
+@pytest.mark.parametrize("drug", ["", '""'])
+def test_no_drug_is_said_to_be_absent(drug: str) -> None:
+    converted = oral(orc(), rxe(f2=drug))
+    assert only(converted, "MedicationRequest")["medicationCodeableConcept"]["extension"][0]["valueCode"] == "unknown"
+    assert places(converted, "no-drug") == ["RXE[1]-2"]
+
+
+@pytest.mark.parametrize(
+    ("amount", "unit", "code", "left"),
+    [
+        ("15.0", "TAB^錠^MR9P", "TAB", {}),
+        ("15", "C^カプセル^99Z", "C", {}),
+        ("15", "錠", None, {"RXE[1]-10": "15", "RXE[1]-11": "錠"}),
+        ("15", "", None, {"RXE[1]-10": "15"}),
+        ("十五", "TAB^錠^MR9P", None, {"RXE[1]-10": "十五", "RXE[1]-11": "TAB^錠^MR9P"}),
+        ("", "TAB^錠^MR9P", None, {"RXE[1]-11": "TAB^錠^MR9P"}),
+        ('""', "TAB^錠^MR9P", None, {"RXE[1]-11": "TAB^錠^MR9P"}),
+    ],
+)
+def test_the_supply_needs_a_coded_unit(amount: str, unit: str, code: str | None, left: dict[str, str]) -> None:
+    converted = oral(orc(), rxe(f10=amount, f11=unit))
+    quantity = only(converted, "MedicationRequest").get("dispenseRequest", {}).get("quantity")
+    assert (quantity["code"] if quantity else None) == code
+    assert residue(converted) == left
+
+
+@pytest.mark.parametrize("sent", ["x", "-1", "12345", "²", "1.5"])
+def test_repeats_that_are_no_count_are_residue(sent: str) -> None:
+    converted = read("OMP-01", orc(), rxe(f12=sent), encoding="utf-8")
+    assert "dispenseRequest" not in only(converted, "MedicationRequest")
+    assert residue(converted) == {"RXE[1]-12": sent}
+
+
+@pytest.mark.parametrize(
+    ("sent", "systems"),
+    [
+        ("OHP^外来処方^MR9P~OHI^院内処方^MR9P", ["JP_MedicationCategoryMERIT9_CS"] * 2),
+        ("IHP^入院処方^MR9P~FTP^定時処方^99I01", ["JP_MedicationCategoryMERIT9_CS", "JHSI0001"]),
+        ("OHP^外来^99ZZ", ["99ZZ"]),
+        ("XYZ^その他^MR9P", ["MR9P"]),
+    ],
+)
+def test_a_category_stands_under_the_system_of_its_table(sent: str, systems: list[str]) -> None:
+    found = only(oral(orc(), rxe(f21=sent)), "MedicationRequest")["category"]
+    assert [concept["coding"][0]["system"].rpartition("/")[2] for concept in found] == systems
+
+
+def test_without_any_order_time_it_is_said_to_be_absent() -> None:
+    made = only(oral(orc(date=""), RXE), "MedicationRequest")
+    assert made["_authoredOn"]["extension"][0]["valueCode"] == "unknown"
+
+
+def test_notes_stand_with_their_drug() -> None:
+    converted = oral(orc("1"), RXE, "NTE|1|L|粉砕不可", orc("2"), RXE)
+    assert [r.get("note") for r in every(converted, "MedicationRequest")] == [[{"text": "粉砕不可"}], None]
+
+
+# -- several TQ1, several RXR -----------------------------------------------------------------------------------------
+
+
+def test_each_tq1_is_a_dosage_with_what_holds_for_all() -> None:
+    converted = oral(
+        orc(), RXE, "TQ1|1||1011000400000000&朝食後&JAMISDP01|||5^d|||R", "TQ1|2||1011040000000000&夕食後&JAMISDP01|||3^d|||S|||||4", "RXR|PO^口^HL70162"
+    )
+    made = only(converted, "MedicationRequest")
+    first, second = made["dosageInstruction"]
+    assert (first["sequence"], second["sequence"]) == (1, 2)
+    assert first["timing"]["repeat"]["when"] == ["PCM"] and second["timing"]["repeat"]["when"] == ["PCV"]
+    assert first["route"] == second["route"] and first["doseAndRate"] == second["doseAndRate"]
+    assert made["dispenseRequest"]["expectedSupplyDuration"]["value"] == Decimal(5)
+    assert made["priority"] == "routine"
+    # One request has one supply, one count and one priority.
+    assert residue(converted) == {"TQ1[2]-6": "3^d", "TQ1[2]-14": "4", "TQ1[2]-9": "S"}
+
+
+def test_a_further_tq1_that_agrees_leaves_nothing() -> None:
+    converted = oral(orc(), RXE, "TQ1|1||||||||R", "TQ1|2||||||||R")
+    assert residue(converted) == {}
+
+
+def test_only_the_first_rxr_has_room() -> None:
+    converted = oral(orc(), RXE, "RXR|PO^口^HL70162", "RXR|AP^外用^HL70162")
+    (dosage,) = only(converted, "MedicationRequest")["dosageInstruction"]
+    assert dosage["route"]["text"] == "口"
+    assert residue(converted) == {"RXR[2]-1": "AP^外用^HL70162"}
+
+
+# -- injections -------------------------------------------------------------------------------------------------------
+
+
+def test_an_injection_has_its_drugs_in_a_contained_medication() -> None:
+    converted = injection(
+        orc(f"{ORDER}_01_002"), "RXE||00^一般^99I02|510||ML^mL^MR9P", "RXR|IV^静脈内^HL70162",
+        f"RXC|B|{DRUG}|1.0|HON^本^MR9P", "RXC|A|620002559^アドナ^HOT9|一本|AMP^アンプル^MR9P", "RXC|A|||",
+    )  # fmt: skip
+    made = only(converted, "MedicationRequest")
+    assert made["meta"]["profile"][0].endswith("/JP_MedicationRequest_Injection")
+    assert made["category"][0]["text"] == "一般"
+    assert made["medicationReference"] == {"reference": "#medication"}
+    (medication,) = made["contained"]
+    first, second, third = medication["ingredient"]
+    assert first["strength"]["numerator"]["value"] == Decimal("1.0")
+    assert first["strength"]["denominator"]["code"] == "TIME"
+    assert [i["extension"][0]["valueInteger"] for i in (first, second, third)] == [1, 2, 3]
+    assert "extension" in second["strength"] and "extension" in third["itemCodeableConcept"]
+    assert residue(converted) == {"RXC[2]-3": "一本", "RXC[2]-4": "AMP^アンプル^MR9P"}
+    targets = {e.target for e in converted.translated.lineage if e.source.startswith("RXC")}
+    prefix = f"MedicationRequest/{made['id']}.contained.ingredient."
+    assert targets == {prefix + "itemCodeableConcept", prefix + "strength"}
+
+
+def test_a_drug_named_in_rxe_2_of_an_injection_is_understood() -> None:
+    alone = only(injection(orc(), RXE), "MedicationRequest")
+    assert alone["medicationCodeableConcept"]["text"] == "ロキソプロフェン"
+    mixed = only(injection(orc(), RXE, f"RXC|A|{DRUG}|1|HON^本^MR9P"), "MedicationRequest")
+    assert "medicationCodeableConcept" not in mixed  # a request has one medication[x]
+    assert mixed["contained"][0]["code"]["text"] == "ロキソプロフェン"
+
+
+def test_ingredients_of_a_prescription_are_residue() -> None:
+    converted = oral(orc(), RXE, "RXC|A|1^x^99X|1")
+    assert "contained" not in only(converted, "MedicationRequest")
+    assert residue(converted)["RXC[1]-2"] == "1^x^99X"
+
+
+def test_the_third_part_of_orc_4_is_the_administration() -> None:
+    converted = injection(*(s for n in (1, 2) for s in (orc(f"{ORDER}_01_00{n}"), "RXE||00^一般^99I02")))
+    assert groups(converted) == [("1", "1"), ("1", "2")]
