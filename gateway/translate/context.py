@@ -87,7 +87,7 @@ class Context:
     unmapped: list[Unmapped] = field(default_factory=list)
     lineage: list[Lineage] | None = None
     """A list when `--explain` was asked for, else None: lineage costs time."""
-    seen: dict[str, int] = field(default_factory=dict)
+    seen: dict[tuple[str, ...], int] = field(default_factory=dict)
     memory: dict[Any, dict[Any, Any]] = field(default_factory=dict)
     """Of the facility: what equal segments gave before."""
     at: int = 0
@@ -99,9 +99,8 @@ class Context:
     def nth(self, *key: str) -> str:
         """Empty for the first use of a key, `#2`, `#3` ... for its duplicates: ids must not depend on position,
         because a preliminary report grows."""
-        name = "|".join(key)
-        count = self.seen.get(name, 0) + 1
-        self.seen[name] = count
+        count = self.seen.get(key, 0) + 1
+        self.seen[key] = count
         return "" if count == 1 else f"#{count}"
 
     def add(self, resource: Resource) -> Resource:

@@ -244,9 +244,11 @@ _JAMI_CODE = re.compile(r"[0-9A-Z.]+")
 
 def _duration_rest(repetition: str) -> tuple[tuple[int, str], ...]:
     """What `service_duration` leaves: in CQ.2 anything but the day, its words and its table."""
-    unit = repetition.split("^")[1] if "^" in repetition else ""
-    known = frozenset({"d", "D", "日", "ISO+", "UCUM", "ISO"})
-    return _BEYOND_CQ(repetition) + tuple((2, part) for part in unit.split("&") if plain(part) and part not in known)
+    unit, *words = repetition.split("^")[1].split("&") if "^" in repetition else [""]
+    if unit.lower() != "d":
+        return _BEYOND_CQ(repetition)  # then the whole field is residue already
+    known = frozenset({"日", "ISO+", "UCUM", "ISO"})
+    return _BEYOND_CQ(repetition) + tuple((2, part) for part in words if plain(part) and part not in known)
 
 
 @converter(rest=_duration_rest)

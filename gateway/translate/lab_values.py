@@ -73,7 +73,7 @@ _FLAGS = {
 
 def _amount(number: Decimal, unit: Unit | None, comparator: str = "") -> dict[str, Any]:
     """A Quantity; the elements stand in the order of the specification."""
-    fragment: dict[str, Any] = {"value": number}
+    fragment: dict[str, Any] = {"value": plain(number)}
     if comparator:
         fragment["comparator"] = comparator
     if unit is not None and unit.text:
@@ -82,6 +82,12 @@ def _amount(number: Decimal, unit: Unit | None, comparator: str = "") -> dict[st
             fragment["system"] = UCUM
             fragment["code"] = unit.code
     return fragment
+
+
+def plain(number: Decimal) -> Decimal | int:
+    """A whole number written without point or exponent is an int, as codec/fhir.py reads it; -0 keeps its sign."""
+    whole = number.as_tuple().exponent == 0 and not (number.is_signed() and number.is_zero())
+    return int(number) if whole else number
 
 
 _UNIT_LOST: Issues = (("information", "unit-without-number", "OBX-6 gives a unit but the value is no quantity"),)

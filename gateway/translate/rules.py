@@ -111,6 +111,8 @@ class SegmentRules:
         """The compiled rows as data, for `--explain` and the documentation."""
         self.unmapped_reasons: dict[int, str] = {}
         self._varying: tuple[int, ...] | None = None
+        self._vary: list[tuple[int, tuple[Step, ...]]] = []
+        """The steps of the varying fields, as in `_quick`."""
         taken: dict[int, Converter] = {}
         companions: dict[int, list[int]] = {}
         for resource in resources:
@@ -127,6 +129,8 @@ class SegmentRules:
             number: () if number in self.unmapped_reasons and number not in taken else tuple(steps)
             for number, steps in self._steps.items()
         }
+        steps_of = [(number, self._quick.get(number, (_unread(number),))) for number in self._varying or ()]
+        self._vary = [(number, steps) for number, steps in steps_of if steps]
 
     def _load(self, source: str, resource: str, taken: dict[int, Converter], companions: dict[int, list[int]]) -> None:
         name = f"{source}/{self.segment}-{resource}"
@@ -183,7 +187,13 @@ class SegmentRules:
         if context.lineage is not None or not self._recall(segment, targets, context):
             self._run(self._fixed(segment), segment, targets, context)
         size = len(fields)
-        self._run([(number, fields[number]) for number in varying if number < size], segment, targets, context)
+        if context.lineage is not None:
+            self._run([(number, fields[number]) for number in varying if number < size], segment, targets, context)
+            return
+        for number, steps in self._vary:
+            if number < size and (raw := fields[number]) and raw != NULL:
+                for step in steps:
+                    step(raw, segment, targets, context)
 
     def _fixed(self, segment: Segment) -> list[tuple[int, str]]:
         varying = self._varying or ()
@@ -252,7 +262,7 @@ class _Learnt(NamedTuple):
 
 
 _UNSEEN: Any = object()
-REMEMBERED: Final = 20_000
+REMEMBERED: Final = 4_000
 """Different segments of one kind and facility kept in memory; then it starts again."""
 
 
@@ -397,6 +407,13 @@ def merge(out: dict[str, Any], fragment: Mapping[str, Any]) -> None:
             out[key] = joined
         else:
             out[key] = value
+
+
+def _unread(number: int) -> Step:
+    def step(raw: str, segment: Segment, targets: Mapping[str, Any], context: Context) -> None:
+        _residue(raw, number, segment, context)
+
+    return step
 
 
 def _unmapped(number: int, reason: str) -> Step:
