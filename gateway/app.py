@@ -81,7 +81,7 @@ def storage(settings: Settings, clock: Clock | None = None) -> Iterator[Storage]
 
 def make_reader(rules: ReadingRules) -> Reader:
     """Called in each worker process."""
-    return Reader(rules, validator().check, pack)
+    return Reader(rules, validator().remembering().check, pack)
 
 
 def ingestor(settings: Settings, parts: Storage, facility: str = "") -> Ingestor:

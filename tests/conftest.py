@@ -9,6 +9,7 @@ SHARED = Path(__file__).resolve().parents[1].parent / "shared"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="also run the long form of fault, fuzz and scale jobs")
+    parser.addoption("--update-golden", action="store_true", help="write the outputs of tests/golden again")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -32,3 +33,9 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the shared folder of specifications and samples is not beside this checkout")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def update_golden(pytestconfig: pytest.Config) -> bool:
+    """True with --update-golden: write what comes out as what is expected; the review is an ordinary diff."""
+    return bool(pytestconfig.getoption("--update-golden"))

@@ -1,7 +1,7 @@
 """The checks of one value that the structure check is put together from: primitives, codes, objects."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from gateway.profiles.finding import Problem, below, error
 from gateway.profiles.invariants import INVARIANTS, Invariant
@@ -78,6 +78,28 @@ def all_of(checks: list[Check]) -> Check:
         return found
 
     return check
+
+
+def remembering(check: Check) -> Check:
+    """Knows an object again that was sound before, by identity: translation puts one and the same coding, unit or
+    name into thousands of resources. Holding the object keeps its identity from being given to another."""
+    sound: dict[int, Any] = {}
+
+    def checked(value: Any) -> list[Problem] | None:
+        if sound.get(id(value)) is value:
+            return None
+        found = check(value)
+        if found is None:
+            if len(sound) >= REMEMBERED:
+                sound.clear()
+            sound[id(value)] = value
+        return found
+
+    return checked
+
+
+REMEMBERED: Final = 2_000
+"""Sound objects of one data type; then it starts again."""
 
 
 def with_invariants(check: Check, keys: tuple[str, ...]) -> Check:

@@ -10,7 +10,16 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from gateway.profiles.finding import Problem, error, information, warning
-from gateway.profiles.objects import Rule, accept, all_of, object_check, primitive, required_code, with_invariants
+from gateway.profiles.objects import (
+    Rule,
+    accept,
+    all_of,
+    object_check,
+    primitive,
+    remembering,
+    required_code,
+    with_invariants,
+)
 from gateway.profiles.primitives import PRIMITIVES
 from gateway.profiles.tables import MAX_REMEMBERED, Element, Tables, TypeRef, capital
 from gateway.profiles.terminology import PLAIN, Check, absolute_system, binding_check, coding_check, plain_codes
@@ -30,8 +39,9 @@ ProfileOf = Callable[[str], Check | None]
 class Structure:
     """The structure checks over one set of tables. `profile_of` serves types with profiles and extensions."""
 
-    def __init__(self, tables: Tables, profile_of: ProfileOf) -> None:
+    def __init__(self, tables: Tables, profile_of: ProfileOf, remember: bool = False) -> None:
         self._tables = tables
+        self._remember = remember
         self._profile_of = profile_of
         self._types: dict[str, Check] = {}
         self._resources: dict[str, Check | None] = {}
@@ -115,7 +125,10 @@ class Structure:
         """The check of a data type by name."""
         check = self._types.get(code)
         if check is None:
-            check = self._types[code] = self._make_type(code)
+            check = self._make_type(code)
+            if self._remember and code not in PRIMITIVES and code not in _RESOURCE_CONTEXTS:
+                check = remembering(check)
+            self._types[code] = check
         return check
 
     def _make_type(self, code: str) -> Check:

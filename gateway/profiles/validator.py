@@ -26,10 +26,10 @@ class Validator:
     """Checks FHIR R4 resources and the profiles of the loaded packages. Shared between threads: compiled checks are
     only ever added."""
 
-    def __init__(self, tables: Tables) -> None:
+    def __init__(self, tables: Tables, remember: bool = False) -> None:
         self._tables = tables
         self._profiles = Profiles(tables)
-        self._structure = Structure(tables, self._profiles.lazy)
+        self._structure = Structure(tables, self._profiles.lazy, remember)
         self._targets: dict[tuple[str, str], Check | None] = {}
 
     @classmethod
@@ -59,6 +59,11 @@ class Validator:
         terminology = Terminology(resources)
         sets = distil.bound_value_sets(constraints, terminology)
         return Validator(self._tables.extended(constraints, sets, terminology.systems()))
+
+    def remembering(self) -> "Validator":
+        """The same checks for a caller that never changes an object it handed in, as ingest: parts of resources that
+        were sound are known again by identity."""
+        return Validator(self._tables, remember=True)
 
     def knows(self, url: str) -> bool:
         """Is this profile in the loaded packages?"""

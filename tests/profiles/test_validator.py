@@ -231,3 +231,14 @@ def test_packages_at_run_time(validator: Validator, tmp_path: Path, lab: Resourc
     del lab["specimen"]
     rules = {f.rule for f in extended.profile(lab, "http://x.example/strict")}
     assert rules == {"JP_Observation_LabResult.specimen min 1"}, "a differential stands on its base"
+
+
+def test_a_remembering_validator_says_the_same(validator: Validator, lab: Resource) -> None:
+    """It may only skip what it has seen whole and sound: a part that is wrong is found every time."""
+    quick = validator.remembering()
+    for _ in range(3):
+        assert quick.check(lab) == validator.check(lab) == []
+    wrong = {**lab, "code": {"coding": [{"system": "not absolute", "code": "x"}], "text": "x"}}
+    assert quick.check(wrong) == validator.check(wrong) != []
+    assert quick.check(wrong) == validator.check(wrong) != []
+    assert quick.check(lab) == []
