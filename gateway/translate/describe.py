@@ -35,7 +35,7 @@ def markdown() -> str:
 def structures() -> dict[str, tuple[Rules, ...]]:
     """SS-MIX2 data type -> the rules that read its messages."""
     found: dict[str, tuple[Rules, ...]] = {"ADT-00": (adt.BASICS,), "ADT-12": (adt.VISIT,)}
-    found |= {name: (adt.VISIT,) for name in sources.STAYS}
+    found |= dict.fromkeys(sources.STAYS, (adt.VISIT,))
     found |= {name: (rules,) for name, (rules, _) in sources.STRUCTURES.items()}
     found["OML-11"] += (oul_r22.NOTES,)
     return dict(sorted(found.items()))

@@ -283,6 +283,9 @@ def period_of_use(raw: str, fields: list[str], segment: Segment, context: Contex
         del period["end"]
     if not period:
         return None
+    if "start" not in period and context.data_type != "OMP-02":
+        keep(segment, 8, context)  # JP_MedicationDosage_PeriodOfUse has a start
+        return None
     if context.data_type == "OMP-02":
         return _dosage(timing={"repeat": {"boundsPeriod": period}})
     return _dosage(extension=[{"url": EXTENSION + "JP_MedicationDosage_PeriodOfUse", "valuePeriod": period}])

@@ -25,7 +25,7 @@ from gateway.translate.datatypes import (
 )
 from gateway.translate.ids import local_system
 from gateway.translate.observation import JLAC10, lab_result, settle_profile
-from gateway.translate.people import resource
+from gateway.translate.people import CORE, resource
 from gateway.translate.rules import NULL, aim, all_but, converter, keep, mark, place, residue_of, spare
 
 RULES = Rules(
@@ -42,6 +42,7 @@ NOTES = Rules(NTE=("Observation",))
 MATERIAL = "https://musubi.invalid/CodeSystem/JLAC10-material"
 """The material part of JLAC10 (characters 10 to 12) has no published system of its own; the 17-character system would
 be wrong for it."""
+LAB_RESULT = CORE + "JP_Observation_LabResult"
 REPORT_CODE = {
     "system": "http://jpfhir.jp/fhir/core/CodeSystem/JP_DocumentCodes_CS",
     "code": "11502-2",
@@ -177,6 +178,9 @@ def _finish_report(
         head["specimen"] = [{"reference": f"Specimen/{specimen_id}"}]
     if results:
         head["result"] = [{"reference": f"Observation/{result['id']}"} for result in results]
+    if any(LAB_RESULT not in result["meta"]["profile"] for result in results):
+        # JP_DiagnosticReport_LabResult takes only results of JP_Observation_LabResult.
+        head["meta"] = {"profile": [CORE + "JP_DiagnosticReport_Common"]}
     if head["status"] == "unknown":
         context.issue("warning", "no-status", place(group.obr, 25), "neither OBR-25 nor the results tell the status")
     return str(context.add(head)["id"])

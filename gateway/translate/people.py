@@ -230,9 +230,6 @@ def disability(raw: str, fields: list[str], segment: Segment, context: Context) 
 
 def practitioner(raw: str, context: Context) -> Fragment | None:
     """XCN -> reference to a Practitioner, which joins the message's resources once. None when nobody is named."""
-    first = raw.split("~", 1)[0]
-    if not first.strip("^ ") or first == NULL:
-        return None
     staff_oid = f"1{context.facility.institution}" if context.facility.institution else ""
     system = f"urn:oid:1.2.392.100495.20.3.41.{staff_oid}" if staff_oid else local_system(context.facility.oid, "staff")
     made = _practitioner(raw, context.facility.oid, system)

@@ -115,7 +115,10 @@ def _request(order: Order, rules: Rules, injection: bool, counts: dict[str, int]
     since = mark(context)
     if order.orc is not None:
         rules["ORC"].apply(order.orc, target, context)
+    typed = body.get("authoredOn")
     rules["RXE"].apply(order.rxe, target, context)
+    if order.orc is not None and typed and body["authoredOn"] != typed:
+        keep(order.orc, 9, context)  # RXE-32, the time of the first order, stands instead
     for note in order.notes:
         rules["NTE"].apply(note, target, context)
     if order.routes:

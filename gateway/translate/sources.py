@@ -18,8 +18,8 @@ from gateway.model.identity import PatientId
 from gateway.model.outcome import Issue, Translated
 from gateway.translate import adt, oul_r22, ppr_zd1, rde_o11, stay, times
 from gateway.translate.bundle import BundleType, bundle, failure
-from gateway.translate.completeness import looks_cut
 from gateway.translate.common import HEAD, Rules, leave, provenance, start
+from gateway.translate.completeness import looks_cut
 from gateway.translate.context import Context, Facilities
 from gateway.translate.datatypes import component
 from gateway.translate.people import find_patient, local_number, person_key

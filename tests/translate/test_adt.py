@@ -128,7 +128,11 @@ def test_the_provenance_of_a_stay_names_encounter_and_patient() -> None:
 @pytest.mark.parametrize(
     ("obx", "category", "value"),
     [
-        ("OBX|1|NM|9N001000000000001^身長^JC10||158.20|cm^cm^ISO+|||||F", "body-measurement", ("valueQuantity", "158.20")),
+        (
+            "OBX|1|NM|9N001000000000001^身長^JC10||158.20|cm^cm^ISO+|||||F",
+            "body-measurement",
+            ("valueQuantity", "158.20"),
+        ),
         ("OBX|1|NM|9N006000000000001^体重^JC10||52.5|kg^kg^ISO+|||||F", "body-measurement", ("valueQuantity", "52.5")),
         ("OBX|1|CWE|5H010000001999911^ＡＢＯ^JC10||A^A型^JSHR002||||||F", "exam", ("valueCodeableConcept", "A型")),
         ("OBX|1|CWE|5H020000001999911^Ｒｈ^JC10||Rh+^+||||||F", "exam", ("valueCodeableConcept", "+")),

@@ -7,7 +7,9 @@ import pytest
 from tests.translate.messages import codes, every, only, places, read, residue, unmapped
 
 
-def al1(category: str = "DA^薬剤アレルギー^HL70127", code: str = "J9MC12110000^ペニシリン^J-FAGY", rest: str = "") -> str:
+def al1(
+    category: str = "DA^薬剤アレルギー^HL70127", code: str = "J9MC12110000^ペニシリン^J-FAGY", rest: str = ""
+) -> str:
     return f"AL1|1|{category}|{code}{rest}"
 
 
@@ -16,7 +18,8 @@ def allergy(segment: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("code", "category"), [("DA", "medication"), ("FA", "food"), ("EA", "environment"), ("LA", "environment"), ("AA", "environment")]
+    ("code", "category"),
+    [("DA", "medication"), ("FA", "food"), ("EA", "environment"), ("LA", "environment"), ("AA", "environment")],
 )
 def test_category(code: str, category: str) -> None:
     assert allergy(al1(f"{code}^語^HL70127"))["category"] == [category]

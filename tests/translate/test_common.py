@@ -60,7 +60,9 @@ def test_pv1_of_other_messages_is_told_elsewhere() -> None:
         ("2024-06-01T00:00:00+09:00", "2024-05-31T15:00:00Z", False),
     ],
 )
-def test_a_period_is_reversed_when_all_of_its_end_lies_before_its_beginning(start: str, end: str, expected: bool) -> None:
+def test_a_period_is_reversed_when_all_of_its_end_lies_before_its_beginning(
+    start: str, end: str, expected: bool
+) -> None:
     assert reversed_period(start, end) is expected
 
 

@@ -40,9 +40,7 @@ def test_a_known_facility_is_used_without_a_word(override: str, msh4: str, root:
         ("", "TOKYO-HP", "OSAKA-HP", OID, "root folder"),
     ],
 )
-def test_two_names_that_disagree_are_a_warning(
-    override: str, msh4: str, root: str, expected: str, where: str
-) -> None:
+def test_two_names_that_disagree_are_a_warning(override: str, msh4: str, root: str, expected: str, where: str) -> None:
     facility, issues = BOTH.resolve(override, msh4, root)
     assert facility.oid == expected
     assert [(issue.severity, issue.code, issue.where) for issue in issues] == [("warning", "facility-conflict", where)]

@@ -11,7 +11,9 @@ from tests.translate.messages import every, only, places, read, residue
 URL = "http://jpfhir.jp/fhir/core/Extension/StructureDefinition/JP_Coverage_InsuredPerson"
 
 
-def in1(card: str = "", insurer: str = "00130012", name: str = "架空市", start: str = "", end: str = "", rest: str = "") -> str:
+def in1(
+    card: str = "", insurer: str = "00130012", name: str = "架空市", start: str = "", end: str = "", rest: str = ""
+) -> str:
     return f"IN1|1|67^国民健康保険退職者^JHSD0001|{insurer}|{name}||||||{card}||{start}|{end}{rest}"
 
 
@@ -98,7 +100,9 @@ def test_a_card_that_ends_before_it_begins_loses_its_end_aloud() -> None:
     assert residue(converted) == {"IN1[1]-13": "20230331"}
 
 
-@pytest.mark.parametrize(("start", "end"), [("20240401", "20240401"), ("20240401120000", "20240401"), ("2024", "20240101")])
+@pytest.mark.parametrize(
+    ("start", "end"), [("20240401", "20240401"), ("20240401120000", "20240401"), ("2024", "20240101")]
+)
 def test_ends_of_other_precision_are_not_reversed(start: str, end: str) -> None:
     assert len(only(read("ADT-00", in1(start=start, end=end)), "Coverage")["period"]) == 2
 

@@ -83,7 +83,12 @@ def test_a_dose_needs_a_coded_unit_to_be_a_quantity(unit: str, coded: bool) -> N
 def test_the_daily_dose_is_a_ratio_over_one_day() -> None:
     (part,) = dosage(oral(rxe(f19="3.0^TAB&錠&MR9P")))["doseAndRate"]
     assert part["rateRatio"]["numerator"]["value"] == Decimal("3.0")
-    assert part["rateRatio"]["denominator"] == {"value": 1, "unit": "日", "system": "http://unitsofmeasure.org", "code": "d"}
+    assert part["rateRatio"]["denominator"] == {
+        "value": 1,
+        "unit": "日",
+        "system": "http://unitsofmeasure.org",
+        "code": "d",
+    }
     assert part["doseQuantity"]["code"] == "TAB"
 
 
@@ -109,10 +114,20 @@ def test_a_daily_dose_without_a_coded_unit_is_kept_in_words(sent: str, words: st
         (
             "102",
             "ml/hr^ミリリッター／時間^ISO+",
-            {"value": Decimal(102), "unit": "ミリリッター／時間", "system": "http://unitsofmeasure.org", "code": "mL/h"},
+            {
+                "value": Decimal(102),
+                "unit": "ミリリッター／時間",
+                "system": "http://unitsofmeasure.org",
+                "code": "mL/h",
+            },
             {},
         ),
-        ("102", "mL/h", {"value": Decimal(102), "unit": "mL/h", "system": "http://unitsofmeasure.org", "code": "mL/h"}, {}),
+        (
+            "102",
+            "mL/h",
+            {"value": Decimal(102), "unit": "mL/h", "system": "http://unitsofmeasure.org", "code": "mL/h"},
+            {},
+        ),
         ("102", "", {"value": Decimal(102)}, {}),
         ("速く", "mL/h", None, {"RXE[1]-23": "速く", "RXE[1]-24": "mL/h"}),
     ],
@@ -243,8 +258,13 @@ def test_other_parts_of_a_duration_are_residue() -> None:
         ("20240601", "", {"start": "2024-06-01"}, {}),
         ("2024060100", "20240605", {"start": "2024-06-01T00:00:00+09:00", "end": "2024-06-05"}, {}),
         ("20240605", "20240601", {"start": "2024-06-05"}, {"TQ1[1]-8": "20240601"}),
-        ("x", "20240601", {"end": "2024-06-01"}, {"TQ1[1]-7": "x"}),
-        ("20240601^D", "20240602^D", {"start": "2024-06-01", "end": "2024-06-02"}, {"TQ1[1]-7.2": "D", "TQ1[1]-8.2": "D"}),
+        ("x", "20240601", None, {"TQ1[1]-7": "x", "TQ1[1]-8": "20240601"}),
+        (
+            "20240601^D",
+            "20240602^D",
+            {"start": "2024-06-01", "end": "2024-06-02"},
+            {"TQ1[1]-7.2": "D", "TQ1[1]-8.2": "D"},
+        ),
         ("", "20240601", None, {"TQ1[1]-8": "20240601"}),
     ],
 )
@@ -257,7 +277,10 @@ def test_period_of_use(start: str, end: str, period: dict[str, str] | None, left
 
 def test_the_period_of_an_injection_bounds_its_timing() -> None:
     made = dosage(injection(rxe(), tq1(f7="202406010800", f8="202406011300")))
-    assert made["timing"]["repeat"]["boundsPeriod"] == {"start": "2024-06-01T08:00:00+09:00", "end": "2024-06-01T13:00:00+09:00"}
+    assert made["timing"]["repeat"]["boundsPeriod"] == {
+        "start": "2024-06-01T08:00:00+09:00",
+        "end": "2024-06-01T13:00:00+09:00",
+    }
 
 
 @pytest.mark.parametrize(("sent", "priority"), [("S", "stat"), ("A", "asap"), ("R", "routine"), ("Q", None)])
@@ -271,7 +294,10 @@ def test_occasions_and_words_for_the_patient() -> None:
     converted = oral(rxe(), tq1(f11="痛い時に", f14="6"))
     made = only(converted, "MedicationRequest")
     (extension,) = made["dispenseRequest"]["extension"]
-    assert (extension["url"], extension["valueInteger"]) == (EXTENSION + "JP_MedicationRequest_DispenseRequest_ExpectedRepeatCount", 6)
+    assert (extension["url"], extension["valueInteger"]) == (
+        EXTENSION + "JP_MedicationRequest_DispenseRequest_ExpectedRepeatCount",
+        6,
+    )
     assert dosage(converted)["patientInstruction"] == "痛い時に"
     assert dosage(converted)["text"].endswith("6回分")
 
@@ -284,7 +310,11 @@ def test_occasions_that_are_no_count_are_residue(sent: str) -> None:
 
 @pytest.mark.parametrize(
     ("sent", "left"),
-    [(f"{AFTER_MEALS}^3", {"TQ1[1]-3.2": "3"}), ("&&JAMISDP01", {"TQ1[1]-3.1": "JAMISDP01"}), ("1&a&99X&&b&99Y", {"TQ1[1]-3.1": "99Y"})],
+    [
+        (f"{AFTER_MEALS}^3", {"TQ1[1]-3.2": "3"}),
+        ("&&JAMISDP01", {"TQ1[1]-3.1": "JAMISDP01"}),
+        ("1&a&99X&&b&99Y", {"TQ1[1]-3.1": "99Y"}),
+    ],
 )
 def test_what_a_usage_has_no_room_for_is_residue(sent: str, left: dict[str, str]) -> None:
     assert residue(oral(rxe(), tq1(f3=sent))) == left
@@ -294,7 +324,9 @@ def test_what_a_usage_has_no_room_for_is_residue(sent: str, left: dict[str, str]
 
 
 def test_route_site_device_method_and_line() -> None:
-    converted = injection(rxe(), "RXR|IV^静脈内^HL70162|77L^左足^JAMISDP01|IVP^点滴ポンプ^HL70164^x|IVPB^側管^HL70165|01^主管^99LN")
+    converted = injection(
+        rxe(), "RXR|IV^静脈内^HL70162|77L^左足^JAMISDP01|IVP^点滴ポンプ^HL70164^x|IVPB^側管^HL70165|01^主管^99LN"
+    )
     made = dosage(converted)
     assert made["route"]["coding"][0]["code"] == "IV"
     assert made["site"]["coding"][0]["system"] == "http://jami.jp/CodeSystem/MedicationBodySiteExternal"

@@ -155,4 +155,6 @@ def test_every_code_system_name_has_a_pattern_that_some_code_fits() -> None:
 
 
 def test_category_systems_of_rxe_21_are_uris() -> None:
-    assert all(system.startswith("http://jpfhir.jp/fhir/core/CodeSystem/") for system in table("merit9-category").values())
+    assert all(
+        system.startswith("http://jpfhir.jp/fhir/core/CodeSystem/") for system in table("merit9-category").values()
+    )

@@ -123,7 +123,14 @@ def test_the_type_of_a_result_without_value_is_left_out_on_purpose() -> None:
 
 @pytest.mark.parametrize(
     ("sent", "status"),
-    [("F", "final"), ("P", "preliminary"), ("C", "corrected"), ("X", "cancelled"), ("D", "entered-in-error"), ("I", "registered")],
+    [
+        ("F", "final"),
+        ("P", "preliminary"),
+        ("C", "corrected"),
+        ("X", "cancelled"),
+        ("D", "entered-in-error"),
+        ("I", "registered"),
+    ],
 )
 def test_status(sent: str, status: str) -> None:
     assert result(f11=sent)["status"] == status
@@ -151,13 +158,20 @@ def test_a_cancelled_result_without_value_was_not_performed() -> None:
 def test_a_test_without_a_code_is_said_to_be_absent() -> None:
     converted = lab(obx(f3=""))
     made = only(converted, "Observation")
-    assert made["code"] == {"extension": [{"url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason", "valueCode": "unknown"}]}
+    assert made["code"] == {
+        "extension": [{"url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason", "valueCode": "unknown"}]
+    }
     assert "no-test-code" in codes(converted)
     assert made["meta"]["profile"][0].endswith("/JP_Observation_Common")
 
 
 @pytest.mark.parametrize(
-    ("code", "profile"), [(AST, "JP_Observation_LabResult"), ("3B035000002327201^^JC10", "JP_Observation_Common"), ("^ＡＳＴ", "JP_Observation_Common")]
+    ("code", "profile"),
+    [
+        (AST, "JP_Observation_LabResult"),
+        ("3B035000002327201^^JC10", "JP_Observation_Common"),
+        ("^ＡＳＴ", "JP_Observation_Common"),
+    ],
 )
 def test_only_a_coded_test_with_words_claims_the_laboratory_profile(code: str, profile: str) -> None:
     assert result(f3=code)["meta"]["profile"][0].endswith(f"/{profile}")
@@ -183,7 +197,11 @@ def test_identity_is_the_test_and_its_group_and_not_the_position() -> None:
 def test_reference_range_and_interpretation() -> None:
     made = result(f6="U/L", f7="13-30", f8="H~A")
     (reference,) = made["referenceRange"]
-    assert (reference["low"]["value"], reference["high"]["value"], reference["text"]) == (Decimal(13), Decimal(30), "13-30")
+    assert (reference["low"]["value"], reference["high"]["value"], reference["text"]) == (
+        Decimal(13),
+        Decimal(30),
+        "13-30",
+    )
     assert [flag["coding"][0]["code"] for flag in made["interpretation"]] == ["H", "A"]
 
 

@@ -57,7 +57,9 @@ def test_a_report_without_results_does_not_swallow_the_next_one() -> None:
 def test_each_specimen_has_its_reports() -> None:
     converted = lab(SPM, obr("E1"), obx(), "SPM|2|S2||019^全血^JC10", obr("E2"), obx())
     specimens = [specimen["id"] for specimen in every(converted, "Specimen")]
-    assert [r["specimen"][0]["reference"] for r in every(converted, "DiagnosticReport")] == [f"Specimen/{s}" for s in specimens]
+    assert [r["specimen"][0]["reference"] for r in every(converted, "DiagnosticReport")] == [
+        f"Specimen/{s}" for s in specimens
+    ]
     assert [o["specimen"]["reference"] for o in every(converted, "Observation")] == [f"Specimen/{s}" for s in specimens]
     assert len({o["id"] for o in every(converted, "Observation")}) == 2
 
@@ -113,7 +115,9 @@ def test_without_obr_25_a_report_is_as_far_as_its_results(statuses: str, expecte
     assert ("OBR[1]-25" in places(converted, "no-status")) == (expected == "unknown")
 
 
-@pytest.mark.parametrize(("sent", "expected"), [("F", "final"), ("P", "preliminary"), ("A", "partial"), ("X", "cancelled")])
+@pytest.mark.parametrize(
+    ("sent", "expected"), [("F", "final"), ("P", "preliminary"), ("A", "partial"), ("X", "cancelled")]
+)
 def test_obr_25_wins(sent: str, expected: str) -> None:
     assert only(lab(SPM, obr(f25=sent), obx(status="C")), "DiagnosticReport")["status"] == expected
 
@@ -160,7 +164,8 @@ def test_comments_stand_with_their_result_or_report() -> None:
 
 
 @pytest.mark.parametrize(
-    "segments", [("NTE|1|L|迷子", SPM, obr(), obx()), (SPM, "NTE|1|L|迷子", obr(), obx()), (SPM, ORC, "NTE|1|L|迷子", obx())]
+    "segments",
+    [("NTE|1|L|迷子", SPM, obr(), obx()), (SPM, "NTE|1|L|迷子", obr(), obx()), (SPM, ORC, "NTE|1|L|迷子", obx())],
 )
 def test_a_comment_that_belongs_to_nothing_is_residue(segments: tuple[str, ...]) -> None:
     converted = lab(*segments)
@@ -172,7 +177,11 @@ def test_a_comment_that_belongs_to_nothing_is_residue(segments: tuple[str, ...])
 
 
 def test_a_specimen() -> None:
-    converted = lab("SPM|1|S1&AUTH^F1&AUTH2||023^血清^JC10||||LA^左腕^99B||||||採血困難|||20240601090000|20240601100000", obr(), obx())
+    converted = lab(
+        "SPM|1|S1&AUTH^F1&AUTH2||023^血清^JC10||||LA^左腕^99B||||||採血困難|||20240601090000|20240601100000",
+        obr(),
+        obx(),
+    )
     specimen = only(converted, "Specimen")
     assert [i["value"] for i in specimen["identifier"]] == ["S1", "F1"]
     (material,) = specimen["type"]["coding"]
@@ -202,7 +211,9 @@ def test_time_of_collection(sent: str, collection: dict[str, Any] | None) -> Non
         assert residue(converted) == {"SPM[1]-17": sent}
 
 
-@pytest.mark.parametrize(("spm", "same"), [("SPM|1|S1", True), ("SPM|2|S1", True), ("SPM|1|^S1", True), ("SPM|1|S2", False)])
+@pytest.mark.parametrize(
+    ("spm", "same"), [("SPM|1|S1", True), ("SPM|2|S1", True), ("SPM|1|^S1", True), ("SPM|1|S2", False)]
+)
 def test_a_specimen_is_known_by_its_number_not_by_its_position(spm: str, same: bool) -> None:
     here = only(lab("SPM|1|S1", obr(), obx(time="2024")), "Specimen")
     there = only(lab(spm, obr(), obx(time="2024")), "Specimen")
@@ -215,6 +226,19 @@ def test_without_spm_the_material_of_the_test_code_is_the_specimen() -> None:
     assert specimen["type"]["coding"][0]["code"] == "023"
     assert all(o["meta"]["profile"][0].endswith("LabResult") for o in every(converted, "Observation"))
     assert codes(converted).count("specimen-from-code") == 2
+
+
+@pytest.mark.parametrize(
+    ("results", "profile"),
+    [
+        ([obx(time="2024")], "JP_DiagnosticReport_LabResult"),
+        ([obx(time="2024"), obx(code="12^ＡＳＴ^99X", time="2024")], "JP_DiagnosticReport_Common"),
+        ([], "JP_DiagnosticReport_LabResult"),
+    ],
+)
+def test_a_report_claims_the_laboratory_profile_only_when_all_its_results_do(results: list[str], profile: str) -> None:
+    (claimed,) = only(lab(obr(), *results), "DiagnosticReport")["meta"]["profile"]
+    assert claimed.endswith(f"/{profile}")
 
 
 def test_a_local_test_without_spm_has_no_specimen_and_claims_no_laboratory_profile() -> None:

@@ -38,7 +38,9 @@ def patient(**fields: str) -> dict[str, Any]:
 # -- PID-3 ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("sent", ["0000012345", "0000012345^^^^PI", "0000012345^^^TOKYO-HP^PI", f"0000012345^^^&{OID}&ISO"])
+@pytest.mark.parametrize(
+    "sent", ["0000012345", "0000012345^^^^PI", "0000012345^^^TOKYO-HP^PI", f"0000012345^^^&{OID}&ISO"]
+)
 def test_the_facilitys_number_is_the_medical_record_number(sent: str) -> None:
     identifier = {
         "type": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "MR"}]},
@@ -124,7 +126,15 @@ def test_kanji_kana_and_romaji_are_one_name_each() -> None:
 
 @pytest.mark.parametrize(
     ("sent", "gender"),
-    [("M", "male"), ("F", "female"), ("O", "other"), ("U", "unknown"), ("A", "other"), ("N", "unknown"), ("F^女", "female")],
+    [
+        ("M", "male"),
+        ("F", "female"),
+        ("O", "other"),
+        ("U", "unknown"),
+        ("A", "other"),
+        ("N", "unknown"),
+        ("F^女", "female"),
+    ],
 )
 def test_gender(sent: str, gender: str) -> None:
     assert patient(f8=sent)["gender"] == gender
@@ -176,7 +186,10 @@ def test_fields_of_pid_no_row_takes_are_residue() -> None:
 
 
 def test_next_of_kin() -> None:
-    converted = read("ADT-00", "NK1|1|見本^太郎^^^^^L^I~ミホン^タロウ^^^^^L^P|SPO^夫^HL70063|^^^^^JPN^H^架空区|^PRN^PH^^^^^^^^^03-1|03-2|||||||架空商事^L")
+    converted = read(
+        "ADT-00",
+        "NK1|1|見本^太郎^^^^^L^I~ミホン^タロウ^^^^^L^P|SPO^夫^HL70063|^^^^^JPN^H^架空区|^PRN^PH^^^^^^^^^03-1|03-2|||||||架空商事^L",
+    )
     (contact,) = only(converted, "Patient")["contact"]
     assert contact["name"]["text"] == "見本 太郎"
     assert contact["relationship"] == [
@@ -196,7 +209,9 @@ def test_next_of_kin() -> None:
 
 def test_a_bare_relationship_code_is_one_of_table_0063() -> None:
     (contact,) = only(read("ADT-00", "NK1|1||SEL"), "Patient")["contact"]
-    assert contact == {"relationship": [{"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0063", "code": "SEL"}]}]}
+    assert contact == {
+        "relationship": [{"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0063", "code": "SEL"}]}]
+    }
 
 
 def test_an_unknown_relationship_is_a_local_code_with_an_issue() -> None:
@@ -217,7 +232,9 @@ def test_a_disability_is_an_extension(db1: str, value: str) -> None:
     assert extension["valueCodeableConcept"]["coding"][0]["code"] == value
 
 
-@pytest.mark.parametrize(("db1", "left"), [("DB1|1|GT||Y", {"4": "Y", "2": "GT"}), ("DB1|1|PT||?", {"4": "?", "2": "PT"})])
+@pytest.mark.parametrize(
+    ("db1", "left"), [("DB1|1|GT||Y", {"4": "Y", "2": "GT"}), ("DB1|1|PT||?", {"4": "?", "2": "PT"})]
+)
 def test_a_disability_of_another_person_or_of_no_meaning_is_residue(db1: str, left: dict[str, str]) -> None:
     converted = read("ADT-00", db1)
     assert "extension" not in only(converted, "Patient")
@@ -252,6 +269,10 @@ def test_a_doctor_without_a_number_is_known_by_name_and_one_without_a_name_by_nu
     assert "name" not in number and number["identifier"][0]["value"] == "110"
     again = only(attending("110^医師"), "Practitioner")
     assert number["id"] == again["id"]
+
+
+def test_a_doctor_named_only_in_a_later_repetition_is_found() -> None:
+    assert only(attending("~110^医師^一郎"), "Practitioner")["name"][0]["text"] == "医師 一郎"
 
 
 @pytest.mark.parametrize("xcn", ["^^^^^^^^^L^^^^^I", '""', "^"])

@@ -73,7 +73,9 @@ def test_a_wrong_icd_code_stays_local_with_an_issue() -> None:
 
 
 def test_the_name_is_built_from_its_parts_when_prb_3_has_no_words() -> None:
-    made = problem(prb(f3="20054174^^MDCDX2"), "ZPR|4012^急性^MDCDX2|20054174^胃炎^MDCDX2|8002^の疑い^MDCDX2|N|TSQF^胃炎^MDCDX2|U")
+    made = problem(
+        prb(f3="20054174^^MDCDX2"), "ZPR|4012^急性^MDCDX2|20054174^胃炎^MDCDX2|8002^の疑い^MDCDX2|N|TSQF^胃炎^MDCDX2|U"
+    )
     assert made["code"]["text"] == "急性胃炎の疑い"
     assert made["code"]["coding"] == [
         {"system": KEY, "code": "20054174", "display": "胃炎"},
@@ -87,7 +89,9 @@ def test_the_name_is_built_from_its_parts_when_prb_3_has_no_words() -> None:
 
 
 def test_words_of_prb_3_are_kept_as_they_are() -> None:
-    assert problem(prb(f3="20054174^急性胃炎^MDCDX2"), "ZPR|4012^急性|20054174^胃炎^MDCDX2")["code"]["text"] == "急性胃炎"
+    assert (
+        problem(prb(f3="20054174^急性胃炎^MDCDX2"), "ZPR|4012^急性|20054174^胃炎^MDCDX2")["code"]["text"] == "急性胃炎"
+    )
 
 
 def test_several_modifiers_and_their_exchange_codes_go_in_pairs() -> None:
@@ -149,7 +153,8 @@ def test_an_unknown_certainty_is_residue() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sent", "clinical"), [("N^回復せず^HL70241", "active"), ("R^回復^HL70241", "resolved"), ("D^死亡^HL70241", None), ("X^?^99Q", None)]
+    ("sent", "clinical"),
+    [("N^回復せず^HL70241", "active"), ("R^回復^HL70241", "resolved"), ("D^死亡^HL70241", None), ("X^?^99Q", None)],
 )
 def test_the_outcome_is_an_extension_and_a_status_where_it_says_one(sent: str, clinical: str | None) -> None:
     made = problem(prb(f14=sent))
@@ -189,7 +194,10 @@ def test_identity_is_the_instance_number_or_else_the_name() -> None:
     two = every(read("PPR-01", prb(f4="1"), prb(f4="2")), "Condition")
     turned = every(read("PPR-01", prb(f4="2"), prb(f4="1")), "Condition")
     assert {c["id"] for c in two} == {c["id"] for c in turned}
-    assert len({c["id"] for c in every(read("PPR-01", prb(f4=""), prb(f4=""), prb(f4="", f3="1^別^99X")), "Condition")}) == 3
+    assert (
+        len({c["id"] for c in every(read("PPR-01", prb(f4=""), prb(f4=""), prb(f4="", f3="1^別^99X")), "Condition")})
+        == 3
+    )
 
 
 def test_dental_positions_insurance_and_foreign_segments_are_residue() -> None:

@@ -41,7 +41,7 @@ def groups(converted: Any) -> list[tuple[str, str]]:
 
 def test_a_prescription() -> None:
     converted = oral(
-        f"ORC|NW|{ORDER}||{ORDER}_02_001|||||20240601110000|058^入力者^花子||110^医師^一郎|||||||||||||||||O^外来患者オーダ^HL70482",
+        f"ORC|NW|{ORDER}||{ORDER}_02_001|||||20240601100000|058^入力者^花子||110^医師^一郎|||||||||||||||||O^外来患者オーダ^HL70482",
         rxe(f10="15", f11="TAB^錠^MR9P", f12="2", f15="77", f32="20240601100000"),
         "TQ1|1||1013044400000000&内服・経口・１日３回朝昼夕食後&JAMISDP01|||5^d",
         "RXR|PO^口^HL70162",
@@ -50,7 +50,7 @@ def test_a_prescription() -> None:
     assert list(made)[:3] == ["resourceType", "id", "meta"]
     assert made["meta"]["profile"][0].endswith("/JP_MedicationRequest")
     assert (made["status"], made["intent"]) == ("active", "order")
-    assert made["authoredOn"] == "2024-06-01T10:00:00+09:00"  # RXE-32, the first order, wins over ORC-9
+    assert made["authoredOn"] == "2024-06-01T10:00:00+09:00"
     assert made["medicationCodeableConcept"]["text"] == "ロキソプロフェン"
     assert made["recorder"]["display"] == "入力者 花子" and made["requester"]["display"] == "医師 一郎"
     assert made["category"][0]["coding"][0]["code"] == "O"
@@ -69,7 +69,15 @@ def test_a_prescription() -> None:
 
 @pytest.mark.parametrize(
     ("control", "status"),
-    [("NW", "active"), ("CA", "cancelled"), ("DC", "stopped"), ("HD", "on-hold"), ("DE", "entered-in-error"), ("?", "unknown"), ("", "unknown")],
+    [
+        ("NW", "active"),
+        ("CA", "cancelled"),
+        ("DC", "stopped"),
+        ("HD", "on-hold"),
+        ("DE", "entered-in-error"),
+        ("?", "unknown"),
+        ("", "unknown"),
+    ],
 )
 def test_the_order_control_is_the_status(control: str, status: str) -> None:
     converted = oral(orc(control=control), RXE)
@@ -97,7 +105,10 @@ def test_rp_and_place_in_all_forms_of_orc_4(sent: list[str], expected: list[tupl
     assert codes(converted).count("no-rp-number") == sent.count("")
 
 
-@pytest.mark.parametrize(("sent", "kept"), [(f"{ORDER}_01_001", False), ("1_01_001", False), ("99_01_001", True), (f"{ORDER}_01_001_x", True)])
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [(f"{ORDER}_01_001", False), ("1_01_001", False), ("99_01_001", True), (f"{ORDER}_01_001_x", True)],
+)
 def test_what_orc_4_says_beyond_rp_and_place_is_residue(sent: str, kept: bool) -> None:
     assert residue(oral(orc(sent), RXE)) == ({"ORC[1]-4": sent} if kept else {})
 
@@ -191,6 +202,13 @@ def test_a_category_stands_under_the_system_of_its_table(sent: str, systems: lis
     assert [concept["coding"][0]["system"].rpartition("/")[2] for concept in found] == systems
 
 
+def test_the_time_of_typing_is_residue_where_the_first_order_says_another() -> None:
+    converted = oral(orc(date="20240602"), rxe(f32="20240601"))
+    assert only(converted, "MedicationRequest")["authoredOn"] == "2024-06-01"
+    assert residue(converted) == {"ORC[1]-9": "20240602"}
+    assert residue(oral(orc(date="20240601"), rxe(f32="20240601"))) == {}
+
+
 def test_without_any_order_time_it_is_said_to_be_absent() -> None:
     made = only(oral(orc(date=""), RXE), "MedicationRequest")
     assert made["_authoredOn"]["extension"][0]["valueCode"] == "unknown"
@@ -206,7 +224,11 @@ def test_notes_stand_with_their_drug() -> None:
 
 def test_each_tq1_is_a_dosage_with_what_holds_for_all() -> None:
     converted = oral(
-        orc(), RXE, "TQ1|1||1011000400000000&朝食後&JAMISDP01|||5^d|||R", "TQ1|2||1011040000000000&夕食後&JAMISDP01|||3^d|||S|||||4", "RXR|PO^口^HL70162"
+        orc(),
+        RXE,
+        "TQ1|1||1011000400000000&朝食後&JAMISDP01|||5^d|||R",
+        "TQ1|2||1011040000000000&夕食後&JAMISDP01|||3^d|||S|||||4",
+        "RXR|PO^口^HL70162",
     )
     made = only(converted, "MedicationRequest")
     first, second = made["dosageInstruction"]

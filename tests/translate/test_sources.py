@@ -136,7 +136,13 @@ def test_one_broken_message_of_a_batch_does_not_spoil_the_others() -> None:
 
 @pytest.mark.parametrize(
     ("data", "code"),
-    [(b"", "not-hl7"), (b"%PDF-1.7\n", "not-hl7"), (b"PID|1\r", "not-hl7"), (b"MSH", "not-hl7"), (b"\x00" * 100, "not-hl7")],
+    [
+        (b"", "not-hl7"),
+        (b"%PDF-1.7\n", "not-hl7"),
+        (b"PID|1\r", "not-hl7"),
+        (b"MSH", "not-hl7"),
+        (b"\x00" * 100, "not-hl7"),
+    ],
 )
 def test_what_is_no_message_is_an_error_and_no_exception(data: bytes, code: str) -> None:
     (converted,) = at(data, file_name("ADT-12"))
