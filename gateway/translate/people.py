@@ -11,20 +11,15 @@ from gateway.translate import times
 from gateway.translate.context import Context
 from gateway.translate.datatypes import (
     Fragment,
-    address_of,
     bad_field,
     component,
     concept_of,
-    contact_points,
     cwe_rest,
-    human_name,
     keep_all,
     plain,
-    xad_rest,
-    xpn_rest,
-    xtn_rest,
 )
 from gateway.translate.ids import local_system, resource_id
+from gateway.translate.names import address_of, contact_points, human_name, xad_rest, xpn_rest, xtn_rest
 from gateway.translate.rules import NULL, SegmentRules, aim, all_but, converter, keep, mark, place, spare, table
 
 CORE = "http://jpfhir.jp/fhir/core/StructureDefinition/"

@@ -129,7 +129,8 @@ class SegmentRules:
             number: () if number in self.unmapped_reasons and number not in taken else tuple(steps)
             for number, steps in self._steps.items()
         }
-        steps_of = [(number, self._quick.get(number, (_unread(number),))) for number in self._varying or ()]
+        varying: tuple[int, ...] = self._varying or ()
+        steps_of = [(number, self._quick.get(number, (_unread(number),))) for number in varying]
         self._vary = [(number, steps) for number, steps in steps_of if steps]
 
     def _load(self, source: str, resource: str, taken: dict[int, Converter], companions: dict[int, list[int]]) -> None:
@@ -243,7 +244,8 @@ class SegmentRules:
         fragments: dict[str, dict[str, Any]] = {name: {} for name in targets}
         self._run(self._fixed(segment), segment, fragments, aside)
         where = f"{segment.name}[{segment.ordinal}]"
-        if aside.resources or not all(found.where.startswith(where) for found in (*aside.issues, *aside.residue)):
+        places = [issue.where for issue in aside.issues] + [kept.where for kept in aside.residue]
+        if aside.resources or not all(found.startswith(where) for found in places):
             return None
         cut = len(where)
         return _Learnt(

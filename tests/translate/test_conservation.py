@@ -21,7 +21,7 @@ from gateway.translate.context import Facilities
 from gateway.translate.sources import TRANSLATED, Converted, read_file
 from tests.translate.goldens import GOLDENS, Golden, parse
 from tests.translate.ledger import MARKERS, Spot, render, shows, spots, unaccounted
-from tests.translate.messages import FACILITIES
+from tests.translate.messages import FACILITIES, HOSPITAL
 
 SHORT, LONG = 200, 20_000
 
@@ -104,6 +104,19 @@ def _check_fields(path: str, data: bytes) -> Iterator[str]:
 
 def test_every_valued_field_of_a_generated_storage_is_accounted_for(generated: list[tuple[Path, bytes]]) -> None:
     assert [where for path, data in generated for where in _check_fields(str(path), data)] == []
+
+
+def test_explaining_a_storage_changes_nothing_of_it(generated: list[tuple[Path, bytes]]) -> None:
+    """Without `explain` equal segments are converted once; the result must be that of converting each."""
+    facilities = Facilities([HOSPITAL])
+    for path, data in generated:
+        plain = read_file(data, str(path), facilities)
+        explained = read_file(data, str(path), facilities, explain=True)
+        assert [one.resources for one in plain] == [one.resources for one in explained]
+        assert [one.translated.issues for one in plain] == [one.translated.issues for one in explained]
+        assert [Counter(one.translated.residue) for one in plain] == [
+            Counter(one.translated.residue) for one in explained
+        ]
 
 
 @pytest.mark.parametrize("sample", GOLDENS, ids=lambda sample: sample.name)

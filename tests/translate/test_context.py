@@ -81,3 +81,16 @@ def test_duplicates_of_a_key_are_counted_and_the_first_resource_of_an_id_stays()
     assert [context.nth("OBX", "a"), context.nth("OBX", "b"), context.nth("OBX", "a")] == ["", "", "#2"]
     first = context.add({"resourceType": "Patient", "id": "1", "name": "first"})
     assert context.add({"resourceType": "Patient", "id": "1", "name": "second"}) is first
+
+
+def test_what_is_remembered_of_one_facility_is_not_told_of_another() -> None:
+    """Equal segments are converted once a facility; systems and ids of a segment hold the facility."""
+    obx = "OBX|1|CWE|1^検査^99X||A^型^99Y||||||F|||20240601"
+    for _ in range(2):
+        for facility in (HOSPITAL.oid, "1.2.3.4"):
+            converted = read("OML-11", "SPM|1|S1", "OBR|1|1", obx, facility=facility, explain=False)
+            observation, patient = only(converted, "Observation"), only(converted, "Patient")
+            assert f"/{facility}/" in observation["code"]["coding"][0]["system"]
+            assert f"/{facility}/" in observation["valueCodeableConcept"]["coding"][0]["system"]
+            system = HOSPITAL.patient_system if facility == HOSPITAL.oid else f"urn:oid:{facility}"
+            assert patient["identifier"][0]["system"] == system

@@ -6,6 +6,7 @@
 import json
 from decimal import Decimal
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -34,6 +35,13 @@ def test_the_output_is_the_expected_one(golden: Golden, update_golden: bool) -> 
         if update_golden:
             file.write_bytes(made)
         assert made == file.read_bytes(), f"{golden.name}/{name} differs; see --update-golden"
+
+
+def test_what_was_read_before_changes_nothing() -> None:
+    """Parts of messages are remembered between messages, and only without `explain`."""
+    for golden in Random(7).choices(GOLDENS, k=100):
+        made = golden.read(golden.data, explain=False)
+        assert fhir.render_pretty(made.bundle) == (golden.folder / "bundle.json").read_bytes(), golden.name
 
 
 @each

@@ -355,3 +355,12 @@ def test_the_agent_is_the_facility_when_no_organization_is_told() -> None:
 def test_an_insured_person_id_joins_the_exact_cross_reference() -> None:
     converted = read("ADT-00", "IN1|1|67^国保^JHSD0001|130012|||||||１２ａ~56~01")
     assert converted.translated.person.ids[1:] == (PatientId("00130012:12A:56:01", INSURER),)
+
+
+@pytest.mark.parametrize("field", [10, 12])
+def test_what_an_order_says_of_its_people_beyond_number_and_name_is_residue(field: int) -> None:
+    people = {field: "110^医師^一郎^^^Dr.^^^院内^Q"}
+    orc = "|".join(["ORC", "NW", "1", "", "1", *(people.get(n, "") for n in range(5, 13))])
+    assert residue(read("OMP-01", orc, RXE)) == {
+        f"ORC[1]-{field}.6": "Dr.", f"ORC[1]-{field}.9": "院内", f"ORC[1]-{field}.10": "Q",
+    }  # fmt: skip

@@ -26,7 +26,7 @@ from gateway.ports import AuditLog, Keeping
 from gateway.services.ingest.files import Found, walk
 from gateway.services.ingest.rejects import write_rejects
 from gateway.services.ingest.summary import Summary
-from gateway.services.ingest.workers import MakeReader, read_all
+from gateway.services.ingest.workers import MakeReader, read_all, seldom_collected
 
 LOOK_UP: Final = 512
 """Files asked of the ledger at a time."""
@@ -73,13 +73,14 @@ class Ingestor:
         summary = Summary()
         self._doubtful.clear()
         todo = self._changed(paths, summary, progress)
-        for batch in _batches(_present(read_all(todo, self.make_reader, workers), summary)):
-            if dry_run:
-                for outcome in batch:
-                    summary.count(_expected(outcome), outcome)
-            else:
-                self._store(batch, summary)
-            progress(summary)
+        with seldom_collected():
+            for batch in _batches(_present(read_all(todo, self.make_reader, workers), summary)):
+                if dry_run:
+                    for outcome in batch:
+                        summary.count(_expected(outcome), outcome)
+                else:
+                    self._store(batch, summary)
+                progress(summary)
         if not dry_run:
             self._finish(summary, rejects_file)
         progress(summary)
