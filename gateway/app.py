@@ -31,12 +31,11 @@ from gateway.serve.server import HttpServer, run_until_signal
 from gateway.services.documents import DocumentServices
 from gateway.services.federate import Ask, Community, Question, ask_all, own_registry
 from gateway.services.ingest.deriving import derivations
-from gateway.services.ingest.reading import Reader, ReadingRules
+from gateway.services.ingest.reading import ReadingRules, make_reader
 from gateway.services.ingest.run import Ingestor
 from gateway.services.search import TYPES, SearchRules, system_aliases
 from gateway.settings import Peer as PeerSettings
 from gateway.settings import Settings, check_may_serve
-from gateway.storage.blobs import pack
 from gateway.storage.opening import Storage, opened
 from gateway.storage.upgrade import differences
 from gateway.translate.context import Facilities
@@ -77,11 +76,6 @@ def storage(settings: Settings, clock: Clock | None = None) -> Iterator[Storage]
         clock=clock or Clock(),
     ) as parts:
         yield parts
-
-
-def make_reader(rules: ReadingRules) -> Reader:
-    """Called in each worker process."""
-    return Reader(rules, validator().remembering().check, pack)
 
 
 def ingestor(settings: Settings, parts: Storage, facility: str = "") -> Ingestor:

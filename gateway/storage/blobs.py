@@ -9,28 +9,18 @@ source again adopts it.
 import hashlib
 import io
 import os
-import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from sqlalchemy import Engine, select
 
+from gateway.codec.packing import unpack
 from gateway.errors import DamagedContent, Unavailable, UnknownDocument
 from gateway.model.ingest import KeptBlob
 from gateway.storage.schema import blob
 
-SMALL: Final = 64 * 1024
-"""Bytes before compression."""
-
 _PIECE: Final = 256 * 1024
-
-
-def pack(sha256: str, content: bytes) -> KeptBlob:
-    """Compresses a small blob in the worker process; a large one travels and is stored as it is."""
-    if len(content) > SMALL:
-        return KeptBlob(sha256, len(content), content, large=True)
-    return KeptBlob(sha256, len(content), zlib.compress(content, 1))
 
 
 class BlobStore:
@@ -119,12 +109,8 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _unpack(content: bytes, size: int, address: bytes) -> bytes:
-    try:
-        unpacker = zlib.decompressobj()
-        data = unpacker.decompress(content, size + 1)
-    except zlib.error:
-        raise DamagedContent("a stored document does not unpack") from None
-    if len(data) != size or hashlib.sha256(data).digest() != address:
+    data = unpack(content, size)
+    if hashlib.sha256(data).digest() != address:
         raise DamagedContent("a stored document no longer matches its hash")
     return data
 

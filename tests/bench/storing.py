@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 from gateway import app
 from gateway.cli.init import TEMPLATE
 from gateway.codec.fhir import render
+from gateway.codec.packing import pack
 from gateway.model.audit import AuditRecord
 from gateway.model.ingest import FileOutcome
 from gateway.services.ingest.reading import Reader, ReadingRules
 from gateway.services.ingest.run import BATCH_FILES
-from gateway.storage.blobs import pack
 from gateway.translate.sources import read_file
 from tests.bench import material
 from tests.bench.measure import Figure, Spent, best_of, once

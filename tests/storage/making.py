@@ -12,6 +12,7 @@ from typing import Any
 
 from gateway.codec import fhir
 from gateway.codec.ebxml import render_extrinsic
+from gateway.codec.packing import pack
 from gateway.model.audit import AuditRecord
 from gateway.model.clock import Clock
 from gateway.model.code import Code
@@ -22,7 +23,6 @@ from gateway.model.outcome import StayEvent
 from gateway.model.resource import Rendered, Token
 from gateway.ports import Derivations
 from gateway.services import identity
-from gateway.storage.blobs import pack
 from gateway.storage.engines import open_engine
 from gateway.storage.opening import Storage, opened
 from gateway.storage.upgrade import upgrade

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from gateway.codec.packing import SMALL, pack
 from gateway.errors import DamagedContent, Unavailable, UnknownDocument
 from gateway.model.ingest import KeptBlob, KeptMessage
-from gateway.storage.blobs import SMALL, pack
 from gateway.storage.opening import Storage
 from tests.storage.making import message, outcome, record, storage
 

@@ -12,11 +12,12 @@ from typing import Any, Final
 
 from gateway.codec import charset, fhir
 from gateway.codec.ebxml import render_extrinsic
+from gateway.codec.packing import pack
 from gateway.errors import BadInput
 from gateway.model.identity import Authority, PersonKey
 from gateway.model.ingest import FileOutcome, Kept, KeptBlob, KeptDocument, KeptMessage, Reject, Version, make_key
 from gateway.model.outcome import Issue
-from gateway.profiles.validator import Finding
+from gateway.profiles.validator import Finding, Validator
 from gateway.services.identity import only_shared, shared_authorities
 from gateway.services.ingest.deriving import kept_resource
 from gateway.services.ingest.files import Changed, Content, Found, Gone, TooLarge, Unreadable, read_steadily
@@ -187,6 +188,12 @@ class Reader:
             KeptDocument.of("original", sent, render_extrinsic(sent)),
         )
         return documents, transform.entryUUID, (self._pack(made.blob, bundle), self._pack(sent.blob, original))
+
+
+def make_reader(rules: ReadingRules) -> Reader:
+    """The reader of one process, built in each worker. It lives here and not in app.py because a worker imports what it
+    unpickles: the web server and the database would cost each of them most of a second."""
+    return Reader(rules, Validator.from_environment().remembering().check, pack)
 
 
 def _kept(resources: Iterable[dict[str, Any]], data_type: str, patient: str) -> tuple[Kept, ...]:

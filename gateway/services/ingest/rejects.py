@@ -1,6 +1,7 @@
 """rejects.jsonl: one line a message that was not accepted. Always the whole list of what is bad now, never a log."""
 
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,10 +13,13 @@ from gateway.ports import Keeping
 def write_rejects(path: Path, keeping: Keeping) -> int:
     """Writes the list beside the old one and puts it in its place. Returns the number of lines.
 
-    A rejected file that is no longer there is dropped from the ledger and not listed. No temporary file is left by a
-    crash but one, which the next run overwrites.
+    A rejected file that is no longer there is dropped from the ledger and not listed. Two runs at once write two
+    temporary files, and the later one is in place at the end; one left by a killed run is removed by the next.
     """
-    part = path.with_name(path.name + ".part")
+    for left in path.parent.glob(f"{path.name}.*.part"):
+        if not _runs(left.name.split(".")[-2].partition("-")[0]):
+            left.unlink(missing_ok=True)
+    part = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.part")
     gone: list[bytes] = []
     count = 0
     with part.open("wb") as lines:
@@ -27,6 +31,17 @@ def write_rejects(path: Path, keeping: Keeping) -> int:
     part.replace(path)
     keeping.forget(gone)
     return count
+
+
+def _runs(process: str) -> bool:
+    """Whether a process of this number is there (one of another user counts)."""
+    try:
+        os.kill(int(process), 0)
+    except (ProcessLookupError, ValueError):
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def _lines(keeping: Keeping, gone: list[bytes]) -> Iterator[bytes]:

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from gateway.codec import fhir
+from gateway.codec.packing import pack
 from gateway.model.ingest import FileOutcome
 from gateway.profiles.validator import Finding
 from gateway.services.ingest import Reader
 from gateway.services.ingest.files import Content, Found
-from gateway.storage.blobs import pack
 from tests.services.ingest.trees import RULES, make_reader
 
 NAME = "0000012345_20260105_OML-11_000000000000777_20260105103000000_01_1"

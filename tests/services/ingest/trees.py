@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from gateway.codec import ssmix2
+from gateway.codec.packing import pack
 from gateway.model.caller import UNRESTRICTED
 from gateway.model.clock import Clock
 from gateway.model.identity import Authority
@@ -14,7 +15,6 @@ from gateway.profiles.validator import Validator
 from gateway.sandbox.facilities import TOKYO
 from gateway.sandbox.ssmix2 import generate
 from gateway.services.ingest import Ingestor, Reader, ReadingRules, derivations
-from gateway.storage.blobs import pack
 from gateway.storage.opening import Storage, opened
 from tests.storage.making import DOMAIN, MEDICAL_ID
 
