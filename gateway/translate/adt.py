@@ -10,9 +10,10 @@ from gateway.translate.common import HEAD, Rules, leave, settle_period
 from gateway.translate.context import Context
 from gateway.translate.coverage import add_coverage
 from gateway.translate.datatypes import Fragment, bad_field, component, concept_of, cwe_rest, plain
+from gateway.translate.leavings import residue_of
 from gateway.translate.observation import OBSERVATION_CATEGORY, add_basic_observation
 from gateway.translate.people import add_contact, further_people, practitioner, resource, xcn_rest
-from gateway.translate.rules import aim, converter, mark, residue_of, table
+from gateway.translate.rules import aim, converter, mark, table
 from gateway.translate.stay import project
 
 BASICS = Rules(

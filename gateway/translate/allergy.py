@@ -3,8 +3,9 @@
 from gateway.codec.er7 import Segment
 from gateway.translate.context import Context
 from gateway.translate.datatypes import Fragment, absent, bad_field, clean, component, concept_of, cwe_rest, plain
+from gateway.translate.leavings import all_but
 from gateway.translate.people import CORE
-from gateway.translate.rules import SegmentRules, all_but, converter, table
+from gateway.translate.rules import SegmentRules, converter, table
 
 CLINICAL = "http://terminology.hl7.org/CodeSystem/allergyintolerance-clinical"
 JFAGY = {

@@ -8,8 +8,9 @@ from gateway.translate import times
 from gateway.translate.context import Context
 from gateway.translate.datatypes import Fragment, absent, component, plain
 from gateway.translate.ids import local_system
+from gateway.translate.leavings import keep, place, residue_of
 from gateway.translate.people import resource, start_patient
-from gateway.translate.rules import SegmentRules, converter, keep, place, residue_of
+from gateway.translate.rules import SegmentRules, converter
 
 SOURCE = "ss-mix2"
 SHA256 = "urn:oid:2.16.840.1.101.3.4.2.1"

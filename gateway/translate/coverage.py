@@ -6,8 +6,9 @@ from gateway.codec.er7 import Segment
 from gateway.translate.common import settle_period
 from gateway.translate.context import Context
 from gateway.translate.datatypes import Fragment, absent, component, plain
+from gateway.translate.leavings import place
 from gateway.translate.people import EXTENSION, insurer_organization, resource
-from gateway.translate.rules import SegmentRules, converter, place
+from gateway.translate.rules import SegmentRules, converter
 
 _INSURED = ("JP_Coverage_InsuredPersonSymbol", "JP_Coverage_InsuredPersonNumber", "JP_Coverage_InsuredPersonSubNumber")
 

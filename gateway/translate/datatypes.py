@@ -15,7 +15,8 @@ from gateway.codec.er7 import Segment, unescape
 from gateway.translate import lab_values, times
 from gateway.translate.context import Context
 from gateway.translate.ids import local_system
-from gateway.translate.rules import NULL, all_but, converter, keep, place
+from gateway.translate.leavings import NULL, all_but, keep, place
+from gateway.translate.rules import converter
 
 Fragment = dict[str, Any]
 

@@ -31,8 +31,9 @@ from gateway.translate.datatypes import (
     visible,
 )
 from gateway.translate.ids import local_system
+from gateway.translate.leavings import NULL, all_but, keep, place, spare
 from gateway.translate.people import EXTENSION
-from gateway.translate.rules import NULL, all_but, converter, keep, place, spare, table
+from gateway.translate.rules import converter, table
 
 USAGE = "http://jami.jp/CodeSystem/MedicationUsage"
 SUPPLEMENT = "http://jami.jp/CodeSystem/MedicationUsageAdditional"

@@ -8,7 +8,8 @@ from functools import lru_cache
 from gateway.codec.er7 import Segment
 from gateway.translate.context import Context
 from gateway.translate.datatypes import Fragment, clean, plain
-from gateway.translate.rules import NULL, all_but, converter, table
+from gateway.translate.leavings import NULL, all_but
+from gateway.translate.rules import converter, table
 
 REPRESENTATION = "http://hl7.org/fhir/StructureDefinition/iso21090-EN-representation"
 

@@ -19,8 +19,9 @@ from gateway.translate.datatypes import (
     triplet_rest,
     visible,
 )
+from gateway.translate.leavings import NULL, all_but, keep, left_over, place, spare
 from gateway.translate.people import CORE
-from gateway.translate.rules import NULL, SegmentRules, all_but, converter, keep, left_over, place, spare, table
+from gateway.translate.rules import SegmentRules, converter, table
 
 OBSERVATION_CATEGORY = "http://jpfhir.jp/fhir/core/CodeSystem/JP_SimpleObservationCategory_CS"
 JLAC10 = "http://medis.or.jp/CodeSystem/master-JLAC10-17digits"

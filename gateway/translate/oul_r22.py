@@ -24,9 +24,10 @@ from gateway.translate.datatypes import (
     plain,
 )
 from gateway.translate.ids import local_system
+from gateway.translate.leavings import NULL, all_but, keep, place, residue_of, spare
 from gateway.translate.observation import JLAC10, lab_result, settle_profile
 from gateway.translate.people import CORE, resource
-from gateway.translate.rules import NULL, aim, all_but, converter, keep, mark, place, residue_of, spare
+from gateway.translate.rules import aim, converter, mark
 
 RULES = Rules(
     **HEAD,

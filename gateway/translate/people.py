@@ -19,8 +19,9 @@ from gateway.translate.datatypes import (
     plain,
 )
 from gateway.translate.ids import local_system, resource_id
+from gateway.translate.leavings import NULL, all_but, keep, place, spare
 from gateway.translate.names import address_of, contact_points, human_name, xad_rest, xpn_rest, xtn_rest
-from gateway.translate.rules import NULL, SegmentRules, aim, all_but, converter, keep, mark, place, spare, table
+from gateway.translate.rules import SegmentRules, aim, converter, mark, table
 
 CORE = "http://jpfhir.jp/fhir/core/StructureDefinition/"
 EXTENSION = "http://jpfhir.jp/fhir/core/Extension/StructureDefinition/"

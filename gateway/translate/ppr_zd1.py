@@ -22,8 +22,9 @@ from gateway.translate.datatypes import (
     triplet_rest,
 )
 from gateway.translate.ids import local_system
+from gateway.translate.leavings import all_but, keep, place, spare
 from gateway.translate.people import EXTENSION, resource
-from gateway.translate.rules import all_but, converter, keep, place, spare, table
+from gateway.translate.rules import converter, table
 
 RULES = Rules(**HEAD, PV1=("None",), PRB=("Condition",), ZPR=("Condition",), ORC=("Condition",))
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from gateway.codec.er7 import Message, Segment
 from gateway.translate.allergy import add_allergy
+from gateway.translate.assembling import merge
 from gateway.translate.common import HEAD, ORDER_NUMBER, Rules, leave
 from gateway.translate.context import Context
 from gateway.translate.datatypes import (
@@ -26,8 +27,9 @@ from gateway.translate.datatypes import (
 )
 from gateway.translate.dosage import derive_timing, dosage_text
 from gateway.translate.ids import local_system
+from gateway.translate.leavings import NULL, keep, place, residue_of, spare
 from gateway.translate.people import CORE, resource
-from gateway.translate.rules import NULL, aim, converter, keep, mark, merge, place, residue_of, spare, table
+from gateway.translate.rules import aim, converter, mark, table
 
 RP_NUMBER = "http://jpfhir.jp/fhir/core/mhlw/IdSystem/Medication-RPGroupNumber"
 ORDER_IN_RP = "http://jpfhir.jp/fhir/core/mhlw/IdSystem/MedicationAdministrationIndex"

@@ -22,20 +22,15 @@ exactly one of three ways: a row takes it, the file lists it as deliberately unm
 
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any, Final, NamedTuple
 
 from gateway import mapping_files
 from gateway.codec.er7 import Segment
 from gateway.model.outcome import Issue, Lineage, Residue, Unmapped
+from gateway.translate.assembling import merge, setter
 from gateway.translate.context import Context
-
-NULL = '""'
-"""HL7 v2.5 2.5.3: an explicit null. A whole-message snapshot simply has no such element."""
-
-
-Rest = Callable[[str], tuple[tuple[int, str], ...]]
-"""One repetition of a field -> the (component, value) pairs that its reading leaves unread. Pure, and cached by raw."""
+from gateway.translate.leavings import NULL, REASONS, Rest, all_but, extra, leave_field, left, place
 
 
 class Converter(NamedTuple):
@@ -49,9 +44,6 @@ class Converter(NamedTuple):
 
 
 _CONVERTERS: dict[str, Converter] = {}
-
-_REASONS: dict[tuple[str, int, int], str] = {}
-"""(segment, field, component) that rows leave out on purpose -> why. One meaning in all message structures."""
 
 
 def converter(
@@ -69,21 +61,6 @@ def converter(
         return function
 
     return register
-
-
-@cache
-def all_but(*components: int, words: tuple[tuple[int, frozenset[str]], ...] = ()) -> Rest:
-    """The rest of a reader of these components; of a component in `words` only these words are read."""
-    known = dict(words)
-
-    def rest(repetition: str) -> tuple[tuple[int, str], ...]:
-        return tuple(
-            (number, value)
-            for number, value in enumerate(repetition.split("^"), start=1)
-            if value and value != NULL and number not in components and value not in known.get(number, ())
-        )
-
-    return rest
 
 
 @cache
@@ -145,7 +122,7 @@ class SegmentRules:
             field, _, component = row["from"].partition(".")
             number = _field(field, self.segment)
             if component:
-                if _REASONS.setdefault((self.segment, number, int(component)), row["reason"]) != row["reason"]:
+                if REASONS.setdefault((self.segment, number, int(component)), row["reason"]) != row["reason"]:
                     raise ValueError(f"{name}: {row['from']} is left out for two different reasons")
                 continue
             self.unmapped_reasons[number] = row["reason"]
@@ -208,7 +185,7 @@ class SegmentRules:
             if raw and raw != NULL:
                 found = steps.get(number)
                 if found is None:
-                    _residue(raw, number, segment, context)
+                    leave_field(raw, number, segment, context)
                 else:
                     for step in found:
                         step(raw, segment, targets, context)
@@ -268,27 +245,6 @@ REMEMBERED: Final = 4_000
 """Different segments of one kind and facility kept in memory; then it starts again."""
 
 
-def residue_of(segment: Segment, context: Context) -> None:
-    """A whole segment no rule reads: every valued field is residue. A line that is no segment has its text in field 0
-    too, and its place must not repeat that text, which may be about the patient."""
-    if segment.foreign:
-        context.residue.append(Residue(f"segment {segment.line + 1}", "|".join(segment.fields)))
-        return
-    for number, raw in enumerate(segment.fields):
-        if raw and number:
-            _residue(raw, number, segment, context)
-
-
-def place(segment: Segment, field: int, component: int = 0) -> str:
-    """`OBX[3]-5` or `OBX[3]-5.1`."""
-    return f"{segment.name}[{segment.ordinal}]-{field}" + (f".{component}" if component else "")
-
-
-def _residue(raw: str, number: int, segment: Segment, context: Context) -> None:
-    if raw != NULL and raw.strip("^~& "):
-        context.residue.append(Residue(place(segment, number), raw))
-
-
 def _segment(row: Mapping[str, Any]) -> str:
     return str(row["from"]).partition("-")[0]
 
@@ -331,7 +287,7 @@ def _both(one: Converter | None, other: Converter) -> Converter:
 
 def _row(name: str, resource: str, row: dict[str, Any], number: int, reader: Converter) -> Step:
     call, repeats = reader.call, reader.repeats
-    put = _setter(row["to"])
+    put = setter(row["to"])
     companions = [_field(name, _segment(row)) for name in row.get("with", ())]
     rule, used, cite = f"{name}#{row['to']}", row.get("table", ""), row["cite"]
 
@@ -356,64 +312,9 @@ def _row(name: str, resource: str, row: dict[str, Any], number: int, reader: Con
     return step
 
 
-def _setter(path: str) -> Callable[[dict[str, Any], Any], None]:
-    """How a value gets to its place: `.` merges, `a.b` nests, `a[]` appends one or several, `+a` is done elsewhere."""
-    if path == ".":
-        return merge
-    if path.startswith("+"):
-        return lambda out, value: None
-    *parents, leaf = path.split(".")
-    if leaf.endswith("[]"):
-        return _appender(tuple(parents), leaf.removesuffix("[]"))
-    if not parents:
-        return lambda out, value: out.__setitem__(leaf, value)
-
-    def put(out: dict[str, Any], value: Any) -> None:
-        _inner(out, parents)[leaf] = value
-
-    return put
-
-
-def _inner(out: dict[str, Any], parents: Iterable[str]) -> dict[str, Any]:
-    """The object at the end of a path, copied on the way: what is there may be shared with other resources."""
-    for key in parents:
-        out[key] = inner = dict(out.get(key, ()))
-        out = inner
-    return out
-
-
-def _appender(parents: tuple[str, ...], leaf: str) -> Callable[[dict[str, Any], Any], None]:
-    def put(out: dict[str, Any], value: Any) -> None:
-        out = _inner(out, parents)
-        if not isinstance(value, list):
-            value = [value]
-        if leaf in out:
-            out[leaf] = out[leaf] + value
-        elif value:
-            out[leaf] = value
-
-    return put
-
-
-def merge(out: dict[str, Any], fragment: Mapping[str, Any]) -> None:
-    """Adds a fragment: lists are joined, objects merged, a scalar is set. Only `out` itself is changed: what it holds
-    may be shared with other resources."""
-    for key, value in fragment.items():
-        if (here := out.get(key)) is None:
-            out[key] = value
-        elif isinstance(value, list) and isinstance(here, list):
-            out[key] = here + value
-        elif isinstance(value, dict) and isinstance(here, dict):
-            joined = dict(here)
-            merge(joined, value)
-            out[key] = joined
-        else:
-            out[key] = value
-
-
 def _unread(number: int) -> Step:
     def step(raw: str, segment: Segment, targets: Mapping[str, Any], context: Context) -> None:
-        _residue(raw, number, segment, context)
+        leave_field(raw, number, segment, context)
 
     return step
 
@@ -433,60 +334,20 @@ def _companion(number: int, triggers: tuple[int, ...], reason: str) -> Step:
             if segment[trigger] not in ("", NULL):
                 return
         if not reason:
-            _residue(raw, number, segment, context)
+            leave_field(raw, number, segment, context)
         elif context.lineage is not None:
             context.unmapped.append(Unmapped(place(segment, number), reason))
 
     return step
 
 
-@lru_cache(maxsize=65536)
-def _extra(raw: str, rest: Rest | None, repeats: bool) -> tuple[tuple[int, str], ...]:
-    """What the converters of a field do not read: (component, value) of single components, (0, value) of a whole
-    repetition."""
-    first, *others = raw.split("~")
-    found = [] if repeats else [(0, other) for other in others if other != NULL and other.strip("^& ")]
-    if rest is not None:
-        for repetition in (first, *others) if repeats else (first,):
-            if repetition != NULL:
-                found += (pair for pair in rest(repetition) if pair[1].strip("& "))
-    return tuple(found)
-
-
 def _leftover(number: int, rest: Rest | None, repeats: bool) -> Step:
     def step(raw: str, segment: Segment, targets: Mapping[str, Any], context: Context) -> None:
         if "^" in raw or "~" in raw or "&" in raw:
-            for component, value in _extra(raw, rest, repeats):
-                _left(value, number, component, segment, context)
+            for component, value in extra(raw, rest, repeats):
+                left(value, number, component, segment, context)
 
     return step
-
-
-def _left(value: str, number: int, component: int, segment: Segment, context: Context) -> None:
-    reason = _REASONS.get((segment.name, number, component))
-    if reason is None:
-        context.residue.append(Residue(place(segment, number, component), value))
-    elif context.lineage is not None:
-        context.unmapped.append(Unmapped(place(segment, number, component), reason))
-
-
-def spare(segment: Segment, number: int, rest: Rest, context: Context, repeats: bool = False) -> None:
-    """Accounts for a field that a converter read beside its own: what `rest` leaves of it is residue."""
-    raw = segment[number]
-    if raw != NULL and ("^" in raw or "~" in raw or "&" in raw):
-        for component, value in _extra(raw, rest, repeats):
-            _left(value, number, component, segment, context)
-
-
-def left_over(segment: str, number: int, raw: str, rest: Rest) -> bool:
-    """Whether reading a field with `rest` leaves anything that is residue."""
-    spared = _extra(raw, rest, False) if "^" in raw or "~" in raw or "&" in raw else ()
-    return any((segment, number, component) not in _REASONS for component, _ in spared)
-
-
-def keep(segment: Segment, number: int, context: Context) -> None:
-    """A whole field that could not be used: residue, when it holds anything."""
-    _residue(segment[number], number, segment, context)
 
 
 def aim(context: Context, since: int, old: str, new: str) -> None:

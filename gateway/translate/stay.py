@@ -10,9 +10,9 @@ from typing import Any
 
 from gateway.model.outcome import StayEvent
 from gateway.translate import times
+from gateway.translate.assembling import merge
 from gateway.translate.ids import resource_id
 from gateway.translate.people import resource
-from gateway.translate.rules import merge
 
 ADMISSION, DISCHARGE = "ADT-22", "ADT-52"
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from gateway.codec import fhir
 from gateway.codec.er7 import Message
-from gateway.translate.rules import NULL
+from gateway.translate.leavings import NULL
 from gateway.translate.sources import Converted
 
 MARKERS = {

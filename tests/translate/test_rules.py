@@ -7,20 +7,10 @@ import pytest
 
 from gateway import mapping_files
 from gateway.codec.er7 import Segment
+from gateway.translate.assembling import merge
 from gateway.translate.context import Context
-from gateway.translate.rules import (
-    SegmentRules,
-    aim,
-    all_but,
-    check_names,
-    keep,
-    mark,
-    merge,
-    place,
-    residue_of,
-    spare,
-    table,
-)
+from gateway.translate.leavings import all_but, keep, place, residue_of, spare
+from gateway.translate.rules import SegmentRules, aim, check_names, mark, table
 from tests.translate.messages import FACILITIES, HOSPITAL, every, only, places, read, residue, sources, unmapped
 
 ROWS = """
