@@ -119,11 +119,13 @@ def _half_width_kana(run: bytes) -> _Run:
 def _double(run: bytes, set_: bytes) -> _Run:
     """A set of two bytes a character: whole by the codec that knows it, else pair by pair."""
     codec, shift = _CODECS.get(set_, ("iso2022_jp", b"\x1b$B"))
-    try:
-        return _Run((shift + run + b"\x1b(B").decode(codec), 0, -1)
-    except UnicodeDecodeError:
-        if len(run) <= MAX_CAREFUL:
-            return _pairs(run, codec, shift)
+    if b"\x1b" not in run:  # a stray ESC before our own shift back would end up in the text
+        try:
+            return _Run((shift + run + b"\x1b(B").decode(codec), 0, -1)
+        except UnicodeDecodeError:
+            pass
+    if len(run) <= MAX_CAREFUL:
+        return _pairs(run, codec, shift)
     text = (shift + run + b"\x1b(B").decode(codec, "replace").replace("\x1b", REPLACEMENT)
     return _Run(text, text.count(REPLACEMENT), 0)
 

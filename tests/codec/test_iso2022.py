@@ -1,7 +1,7 @@
 """The wide reader of ISO-2022-JP: more characters, and damage that stays where it is."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.codec import iso2022
@@ -119,6 +119,7 @@ def test_a_damaged_run_of_any_size_keeps_its_sound_part(monkeypatch: pytest.Monk
         st.sampled_from([b"\x1b$B", b"\x1b$@", b"\x1b(B", b"\x1b(I", b"\x1b$(O", b"\x1b$(P"]) | st.binary(max_size=5)
     )
 )
+@example([b"\x1b$B", b"\x1b"])
 def test_never_fails_and_never_lets_an_escape_through(parts: list[bytes]) -> None:
     found = decode_wide(b"".join(parts).replace(b"\r", b"").replace(b"\n", b""))
     assert "\x1b" not in found.text
