@@ -16,8 +16,10 @@ from gateway.sandbox.ssmix2 import generate
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 FILES = 60
-SEEDS = 5
-LONG_SEEDS = 60
+KILLS = 50
+LONG_KILLS = 200
+MOST_RUNS = 4
+"""Runs allowed for each wanted kill: one that ends before it could be killed counts as a run only."""
 
 CONFIGURATION = """
 [community]
@@ -138,18 +140,21 @@ def test_a_killed_ingest_goes_on_and_ends_as_if_nothing_had_happened(tmp_path: P
     assert len(expected["ledger"]) == FILES
     assert any(in_file for *_, in_file in expected["blobs"]), "no blob is large enough to be a file"
 
-    kills = 0
-    for seed in range(LONG_SEEDS if long else SEEDS):
+    kills = runs = seed = 0
+    wanted = LONG_KILLS if long else KILLS
+    while kills < wanted:
         chance = random.Random(seed)
         node = new_node(tmp_path / f"node{seed}")
-        for _ in range(chance.randint(1, 2 if not long else 4)):
+        for _ in range(chance.randint(2, 6)):
             kills += kill_after(node, tree, chance.randint(0, FILES - 12), chance.uniform(0, 0.06))
+            runs += 1
         assert kept(node) <= FILES
         finish(node, tree)
         assert state(node) == expected, f"seed {seed}"
         assert stray_files(node) == (set(), set()), f"seed {seed}"
+        assert runs < MOST_RUNS * wanted, "most runs were over before they could be killed"
+        seed += 1
     assert export(node) == exported
-    assert kills > 0, "every run was over before it could be killed"
 
 
 def children(pid: int) -> set[int]:
