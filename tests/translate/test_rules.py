@@ -7,10 +7,13 @@ import pytest
 
 from gateway import mapping_files
 from gateway.codec.er7 import Segment
+from gateway.codec.fhir import render
+from gateway.sandbox.ssmix2 import generate
 from gateway.translate.assembling import merge
-from gateway.translate.context import Context
+from gateway.translate.context import Context, Facilities
 from gateway.translate.leavings import all_but, keep, place, residue_of, spare
 from gateway.translate.rules import SegmentRules, aim, check_names, mark, table
+from gateway.translate.sources import read_file
 from tests.translate.messages import FACILITIES, HOSPITAL, every, only, places, read, residue, sources, unmapped
 
 ROWS = """
@@ -207,3 +210,23 @@ def test_every_field_of_a_real_segment_is_somewhere() -> None:
     assert only(converted, "Observation")["status"] == "final"
     assert places(converted, "code-unknown") == []
     assert len(every(converted, "Practitioner")) == 1
+
+
+def test_memory_changes_nothing(tmp_path: Path) -> None:
+    """The same files through a fresh memory each, through one memory twice, and with lineage (which uses none)."""
+    root = tmp_path / "storage"
+    generate(root, seed=21, patients=6, files=120)
+    files = [path for path in sorted(root.rglob("*")) if path.is_file()]
+
+    def bundles(facilities: Facilities | None, explain: bool = False) -> list[bytes]:
+        return [
+            render(one.to_bundle("collection"))
+            for path in files
+            for one in read_file(path.read_bytes(), str(path), facilities or Facilities(), explain=explain)
+        ]
+
+    shared = Facilities()
+    fresh = bundles(None)
+    assert bundles(shared) == fresh
+    assert bundles(shared) == fresh
+    assert bundles(None, explain=True) == fresh
