@@ -197,10 +197,11 @@ def _stop(node: "subprocess.Popen[bytes]") -> None:
 
 
 def _keep_serving(port: int, say: Any) -> None:
-    for number, site in enumerate(SITES):
-        say(f"{site.name}: http://127.0.0.1:{port + number}/fhir")
-    say("Ctrl-C stops the demo")
+    # Told to stop from here on is the wished end, also between the last word and the waiting.
     with suppress(KeyboardInterrupt):
+        for number, site in enumerate(SITES):
+            say(f"{site.name}: http://127.0.0.1:{port + number}/fhir")
+        say("Ctrl-C stops the demo")
         while True:
             time.sleep(3600)
 
