@@ -20,7 +20,7 @@ def validate(
 ) -> int:
     """Check FHIR JSON against FHIR R4 and its declared profiles: one OperationOutcome a file, in order."""
     from gateway.codec.fhir import render, render_pretty
-    from gateway.profiles.validator import PACKAGES_VARIABLE, Validator
+    from gateway.profiles.validator import PACKAGES_VARIABLE, Validator, operation_outcome
 
     environment = os.environ.get(PACKAGES_VARIABLE)
     need([*files, *([packages] if packages else []), *([Path(environment)] if environment else [])])
@@ -33,7 +33,7 @@ def validate(
     worst = DONE
     for file in files:
         findings = _findings(validator, file, url)
-        outcome = _outcome(findings)
+        outcome = operation_outcome(findings)
         if as_json or len(files) > 1:
             sys.stdout.buffer.write(render(outcome) + b"\n")
         else:
@@ -79,16 +79,6 @@ def _findings(validator: Any, file: Path, url: str) -> list[Any]:
         here = f"line {number}: " if len(resources) > 1 else ""
         found += [replace(one, text=here + one.text) for one in _check(validator, resource, url)]
     return found
-
-
-def _outcome(findings: list[Any]) -> dict[str, Any]:
-    from gateway.profiles.validator import operation_outcome
-
-    outcome: dict[str, Any] = operation_outcome(findings)
-    for issue in outcome["issue"]:
-        if issue.get("expression") == [""]:  # what is no resource has no FHIRPath, and FHIR knows no empty string
-            del issue["expression"]
-    return outcome
 
 
 def _check(validator: Any, resource: Any, url: str) -> list[Any]:

@@ -62,16 +62,15 @@ def findings(root: str, problems: Iterable[Problem]) -> list[Finding]:
 
 def operation_outcome(found: Iterable[Finding]) -> dict[str, Any]:
     """OperationOutcome (R4); without findings it says so in one information issue, since `issue` is 1..*."""
-    issues = [
-        {
-            "severity": f.severity,
-            "code": f.code,
-            "details": {"text": f.text},
-            "diagnostics": f.rule,
-            "expression": [f.expression],
-        }
-        for f in found
-    ]
+    issues = [_issue(finding) for finding in found]
     if not issues:
         issues = [{"severity": "information", "code": "informational", "details": {"text": "No issue found."}}]
     return {"resourceType": "OperationOutcome", "issue": issues}
+
+
+def _issue(finding: Finding) -> dict[str, Any]:
+    issue: dict[str, Any] = {"severity": finding.severity, "code": finding.code, "details": {"text": finding.text}}
+    issue["diagnostics"] = finding.rule
+    if finding.expression:  # what is no resource has no FHIRPath, and FHIR knows no empty string
+        issue["expression"] = [finding.expression]
+    return issue

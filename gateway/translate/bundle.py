@@ -48,14 +48,12 @@ def _entry(resource: dict[str, Any], kind: BundleType, flag: str) -> dict[str, A
 
 def failure(issue_severity: str, code: str, where: str, text: str) -> dict[str, Any]:
     """The OperationOutcome of an input that could not be converted."""
-    return {
-        "resourceType": "OperationOutcome",
-        "issue": [
-            {
-                "severity": issue_severity,
-                "code": "invalid",
-                "details": {"coding": [{"system": "https://musubi.invalid/issue-codes", "code": code}], "text": text},
-                "diagnostics": where,
-            }
-        ],
+    coding = {"system": "https://musubi.invalid/issue-codes", "code": code}
+    issue: dict[str, Any] = {
+        "severity": issue_severity,
+        "code": "invalid",
+        "details": {"coding": [coding], "text": text},
     }
+    if where:
+        issue["diagnostics"] = where
+    return {"resourceType": "OperationOutcome", "issue": [issue]}

@@ -387,5 +387,5 @@ def interpretation(obx8: str) -> tuple[dict[str, Any] | None, Issues]:
         return None, ()
     coding = _FLAGS.get(flag) or _FLAGS.get(flag.translate(FOLD))
     if coding is None:
-        return {"text": words}, (("warning", "unknown-code", "OBX-8 is not in table 0078; kept as text"),)
+        return {"text": words}, (("warning", "code-unknown", "OBX-8 is not in table 0078; kept as text"),)
     return {"coding": [dict(coding)]} | ({} if words == coding["code"] else {"text": words}), ()

@@ -412,7 +412,7 @@ def test_flags_that_say_more_keep_their_words() -> None:
 def test_unknown_flags_are_text_with_an_issue() -> None:
     concept, issues = interpretation("fff")
     assert concept == {"text": "fff"}
-    assert [code for _, code, _ in issues] == ["unknown-code"]
+    assert [code for _, code, _ in issues] == ["code-unknown"]
     for nothing in ("", '""', " ", "^^"):
         assert interpretation(nothing) == (None, ())
 
