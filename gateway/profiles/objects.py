@@ -98,7 +98,7 @@ def remembering(check: Check) -> Check:
     return checked
 
 
-REMEMBERED: Final = 2_000
+REMEMBERED: Final = 500
 """Sound objects of one data type; then it starts again."""
 
 

@@ -23,7 +23,7 @@ CORE = "http://hl7.org/fhir/StructureDefinition/"
 UNPUBLISHED = "*"
 """In place of a list of codes: the value set takes the whole system, and its content is not in the tables."""
 
-MAX_REMEMBERED = 10_000
+MAX_REMEMBERED = 4_000
 """URLs come from outside: answers about unknown ones are remembered up to this number."""
 
 _TYPE = re.compile(r"([^({]+)(?:\(([^)]*)\))?(?:\{([^}]*)\})?")

@@ -30,7 +30,7 @@ def absent(reason: str = "unknown") -> Fragment:
     return {"extension": [{"url": DATA_ABSENT, "valueCode": reason}]}
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=4096)
 def component(raw: str, number: int) -> str:
     """Component `number` (from 1) of the first repetition, unescaped; empty when absent or an explicit null."""
     parts = raw.split("~", 1)[0].split("^")
@@ -154,7 +154,7 @@ class Coded(NamedTuple):
     """Issue codes; the field's place is added by the caller."""
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=8192)
 def coded(raw: str, facility: str) -> Coded:
     """CWE/CE -> CodeableConcept (HL7 v2.5 2.A.13).
 
@@ -257,7 +257,7 @@ def cwe(raw: str, fields: list[str], segment: Segment, context: Context) -> Frag
 # -- quantities -------------------------------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=4096)
 def merit9(raw: str, facility: str) -> Fragment:
     """A unit `TAB^錠^MR9P` -> unit, system and code of a Quantity. A code of another table stands under the system of
     that table, which is the facility's own; words alone are no code."""

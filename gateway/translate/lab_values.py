@@ -335,7 +335,7 @@ def reference_range(obx7: str, unit: Unit | None) -> tuple[list[dict[str, Any]],
     return list(found), issues
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=4_096)
 def _reference_range(obx7: str, unit: Unit | None) -> tuple[list[dict[str, Any]], Issues]:
     """A laboratory sends the same few hundred ranges over and over; nothing changes a fragment after it was made."""
     text, issues = _safe(unescape(obx7))

@@ -59,7 +59,7 @@ def leave_field(raw: str, number: int, segment: Segment, context: Context) -> No
         context.residue.append(Residue(place(segment, number), raw))
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=4096)
 def extra(raw: str, rest: Rest | None, repeats: bool) -> tuple[tuple[int, str], ...]:
     """What the converters of a field do not read: (component, value) of single components, (0, value) of a whole
     repetition."""

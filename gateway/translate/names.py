@@ -14,7 +14,7 @@ from gateway.translate.rules import converter, table
 REPRESENTATION = "http://hl7.org/fhir/StructureDefinition/iso21090-EN-representation"
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=2048)
 def human_name(raw: str) -> Fragment | None:
     """One repetition of XPN -> JP_HumanName (HL7 v2.5 2.A.88).
 
@@ -43,7 +43,7 @@ def human_name(raw: str) -> Fragment | None:
     return name
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=2048)
 def xpn_rest(repetition: str) -> tuple[tuple[int, str], ...]:
     """What `human_name` leaves: a whole repetition without a name; codes in 6 to 8 that it does not know or that
     another one overrules."""
@@ -65,7 +65,7 @@ def human_names(raw: str, fields: list[str], segment: Segment, context: Context)
     return [name for repetition in raw.split("~") if (name := human_name(repetition))]
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=2048)
 def address_of(raw: str) -> Fragment | None:
     """One repetition of XAD. Japan sends the whole address as one string in component 8 or in component 1."""
     parts = [plain(p.replace("&", " ")) for p in raw.split("^")]
@@ -87,7 +87,7 @@ def address_of(raw: str) -> Fragment | None:
     return address if address.keys() - {"use"} else None
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=2048)
 def xad_rest(repetition: str) -> tuple[tuple[int, str], ...]:
     """What `address_of` leaves: a repetition without an address, and a kind (XAD.7) outside its table."""
     if address_of(repetition) is None:
@@ -103,7 +103,7 @@ def addresses(raw: str, fields: list[str], segment: Segment, context: Context) -
     return [address for repetition in raw.split("~") if (address := address_of(repetition))]
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=2048)
 def contact_point(raw: str) -> Fragment | None:
     """One repetition of XTN: the number in component 12 (SS-MIX2) or 1 (others), e-mail in 4."""
     parts = [plain(p) for p in raw.split("^")]
@@ -118,7 +118,7 @@ def contact_point(raw: str) -> Fragment | None:
     return point
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=2048)
 def xtn_rest(repetition: str) -> tuple[tuple[int, str], ...]:
     """What `contact_point` leaves: a repetition without a number, numbers beside the one taken, unknown codes."""
     if contact_point(repetition) is None:

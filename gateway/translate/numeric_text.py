@@ -67,7 +67,7 @@ def decimal(text: str) -> Decimal | None:
     return Decimal(format(Decimal(mantissa).scaleb(int(power)), "f"))
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=4_096)
 def parse(text: str) -> Parsed:
     """Which of the forms a text has; escapes are undone."""
     if len(text) > LONGEST:

@@ -129,7 +129,7 @@ def value(raw: str, fields: list[str], segment: Segment, context: Context) -> Fr
     return fragment | {"component": [{"code": code, **part} for part in found]}
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=4096)
 def _plain_number(value_type: str, raw: str, unit: str) -> Fragment | None:
     """The value nine results in ten have, a number with a unit that says nothing else; None for every other one."""
     if "~" in raw or "^" in raw or not visible(unit) or NULL in (raw, unit) or left_over("OBX", 6, unit, ce_unit_rest):

@@ -244,7 +244,7 @@ def practitioner(raw: str, context: Context) -> Fragment | None:
     return reference
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=4096)
 def _practitioner(raw: str, facility: str, system: str) -> tuple[dict[str, Any], str] | None:
     """LENIENT: some systems write the doctor's whole name into XCN.2; it is kept as family and text, not split."""
     names, number = [], ""
@@ -270,7 +270,7 @@ def _name_of(repetition: str) -> str:
     return "^".join((*parts[1:4], "", "", "", parts[9], parts[14]))
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=4096)
 def xcn_rest(repetition: str) -> tuple[tuple[int, str], ...]:
     """What `practitioner` leaves of one repetition, by its components of XCN."""
     left = _BEYOND_XCN(repetition)

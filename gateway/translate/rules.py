@@ -241,7 +241,7 @@ class _Learnt(NamedTuple):
 
 
 _UNSEEN: Any = object()
-REMEMBERED: Final = 4_000
+REMEMBERED: Final = 2_000
 """Different segments of one kind and facility kept in memory; then it starts again."""
 
 

@@ -14,7 +14,7 @@ from gateway.errors import BadInput
 JAPAN = "+09:00"
 """Zone of a time that names none (日本標準時): SS-MIX2 files are written on the hospital's wall clock."""
 
-_CACHED = 16_384
+_CACHED = 2_048
 _DAYS = ("", "31", "29", "31", "30", "31", "30", "31", "31", "30", "31", "30", "31")
 _DIGITS_OF_PRECISION = {"Y": 4, "L": 6, "D": 8, "H": 10, "M": 12, "S": 14}  # TS.2, HL7 table 0529
 _FRACTION_MAX = 9

@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from gateway import mapping_files
 
-_CACHED = 65_536
+_CACHED = 2_048
 _VOICED_MARKS = "\u3099\u309a"  # combining 濁点 and 半濁点: they make another letter, not an accent
 _DASHES = frozenset("-‐‑–—―−")  # also typed for ー inside a katakana word
 _KATAKANA_SHIFT = ord("ァ") - ord("ぁ")
