@@ -250,6 +250,5 @@ def serve(settings: Settings, roles: tuple[str, ...] = ROLES, *, announce: Calla
         server = HttpServer(settings, create_app(node.http(listening)))
         listening["http"] = lambda: server.listening
         _LOG.info("process %s serves %s", os.getpid(), ", ".join(roles))
-        announce()
-        run_until_signal(server)
+        run_until_signal(server, announce)
         _LOG.info("stopped; %s threads left", threading.active_count() - 1)

@@ -3,6 +3,7 @@
 import logging
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType
 
 from flask import Flask
@@ -83,8 +84,11 @@ def serve(settings: Settings, app: Flask) -> None:
     run_until_signal(HttpServer(settings, app))
 
 
-def run_until_signal(server: HttpServer) -> None:
-    """Answers in the main thread until SIGTERM or SIGINT. The process's own log goes to stderr from here on."""
+def run_until_signal(server: HttpServer, announce: Callable[[], None] = lambda: None) -> None:
+    """Answers in the main thread until SIGTERM or SIGINT. The process's own log goes to stderr from here on.
+
+    `announce` is called when a signal already ends the process cleanly: whoever reads it may send one at once.
+    """
     log_to_stderr()
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
@@ -92,6 +96,7 @@ def run_until_signal(server: HttpServer) -> None:
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
+        announce()
         server.run()
     finally:
         for number, handler in before.items():
