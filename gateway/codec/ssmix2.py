@@ -8,7 +8,6 @@ Strings only: whoever walks the tree gives the names. The patient id comes from 
 
 import re
 from collections.abc import Sequence
-from pathlib import PurePath
 from typing import Final, NamedTuple
 
 from gateway import mapping_files
@@ -166,16 +165,11 @@ def check_path(parts: Sequence[str], file: FileName) -> tuple[Issue, ...]:
     )
 
 
-def root_of(path: PurePath) -> str:
-    """Name of the storage root when `path` (of a file) has the six-level layout, else "".
+def root_of(folders: Sequence[str]) -> str:
+    """Name of the storage root when the folders a file lies in have the six-level layout, else "".
 
     In extended storage the file lies one folder deeper, in a content folder that carries the document's name.
     """
-    return root_of_folders(path.parts[:-1])
-
-
-def root_of_folders(folders: Sequence[str]) -> str:
-    """root_of() by the names of the folders a file lies in."""
     if folders and looks_like_storage_file(folders[-1]):
         folders = folders[:-1]
     if len(folders) < 6:

@@ -5,7 +5,7 @@ each (SS-MIX2 1.2 削除フラグ: 1 valid, 2 superseded, 0 deleted). Nothing in
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -261,8 +261,3 @@ def replacements(versions: Iterable[Version]) -> list[tuple[Version, Version]]:
     """(newer, older) pairs of the RPLC chain: consecutive versions that were not deleted (ITI TF-3: 4.2.2.2)."""
     chain = sorted(version for version in versions if version.flag != DELETED)
     return list(zip(chain[1:], chain, strict=False))
-
-
-def best(claims: Sequence[Claim]) -> Claim | None:
-    """The claim that is shown, out of those of current files."""
-    return max(claims, key=lambda claim: claim.weight, default=None)

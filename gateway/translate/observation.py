@@ -230,8 +230,3 @@ def performer_display(raw: str, fields: list[str], segment: Segment, context: Co
         coding = concept["coding"][0]
         reference["identifier"] = {k: coding[s] for k, s in (("system", "system"), ("value", "code")) if s in coding}
     return reference
-
-
-def note(segment: Segment, target: Fragment, context: Context, rules: SegmentRules) -> None:
-    """NTE under an OBX -> Observation.note."""
-    rules.apply(segment, {"Observation": target}, context)

@@ -112,7 +112,7 @@ def grouped(message: Message, injection: bool) -> tuple[list[Order], list[Segmen
 
 def _request(order: Order, rules: Rules, injection: bool, counts: dict[str, int], context: Context) -> Fragment:
     assert order.rxe is not None
-    body: Fragment = {"identifier": _group(order, injection, counts, context)}
+    body: Fragment = {"identifier": _group(order, counts, context)}
     target = {"MedicationRequest": body}
     since = mark(context)
     if order.orc is not None:
@@ -201,7 +201,7 @@ def _deep_merge(out: Fragment, fragment: Fragment) -> None:
             out[key] = value
 
 
-def _group(order: Order, injection: bool, counts: dict[str, int], context: Context) -> list[Fragment]:
+def _group(order: Order, counts: dict[str, int], context: Context) -> list[Fragment]:
     """RP number and place inside the RP out of ORC-4: `order_rp_place`, `order_rp` or the bare RP number.
 
     A message without ORC-4 has its RXE numbered as they stand; that is reported, as it says nothing of RP groups.
@@ -219,7 +219,7 @@ def _group(order: Order, injection: bool, counts: dict[str, int], context: Conte
     counts[rp] = counts.get(rp, 0) + 1
     number = (parts[2].lstrip("0") or parts[2]) if len(parts) > 2 else ""
     rp_identifier = {"system": RP_NUMBER, "value": rp}
-    # JP_MedicationRequest_Injection has no place inside the RP: the third part of ORC-4 is the administration there.
+    # In an injection the third part of ORC-4 counts administrations; it stands at the same place.
     return [rp_identifier, {"system": ORDER_IN_RP, "value": number or str(counts[rp])}]
 
 

@@ -152,7 +152,7 @@ def _storage_name(parts: list[str]) -> tuple[FileName | None, tuple[Issue, ...]]
 @lru_cache(maxsize=256)
 def _root_of(folder: str) -> str:
     # Not by PurePath: every folder of a storage is asked for once, and taking one apart costs as much as its PID.
-    return ssmix2.root_of_folders([name for name in folder.split("/") if name not in ("", ".")])
+    return ssmix2.root_of([name for name in folder.split("/") if name not in ("", ".")])
 
 
 def _root(path: str, parts: list[str]) -> str:

@@ -11,7 +11,6 @@ from gateway.model.ingest import (
     VALID,
     Claim,
     Version,
-    best,
     current_version,
     make_key,
     replacements,
@@ -85,10 +84,7 @@ def test_the_chain_of_replacements_leaves_deleted_versions_out() -> None:
 def test_the_owner_speaks_before_a_newer_mention_then_the_newer_then_the_larger_hash() -> None:
     owner, mention = Claim(0, "1", b"a"), Claim(1, "2", b"a")
     newer, larger = Claim(0, "2", b"a"), Claim(0, "2", b"b")
-    assert best([mention, owner]) == owner
-    assert best([owner, newer]) == newer
-    assert best([larger, newer]) == larger
-    assert best([]) is None
+    assert mention.weight < owner.weight < newer.weight < larger.weight
 
 
 def test_no_part_of_a_key_can_imitate_two() -> None:
