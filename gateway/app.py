@@ -31,7 +31,8 @@ from gateway.serve.server import HttpServer, run_until_signal
 from gateway.services.documents import DocumentServices
 from gateway.services.federate import Ask, Community, Question, ask_all, own_registry
 from gateway.services.ingest.deriving import derivations
-from gateway.services.ingest.reading import ReadingRules, make_reader
+from gateway.services.ingest.messages import ReadingRules
+from gateway.services.ingest.reading import make_reader
 from gateway.services.ingest.run import Ingestor
 from gateway.services.search import TYPES, SearchRules, system_aliases
 from gateway.settings import Peer as PeerSettings

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from gateway.translate.sources import QUARANTINE
+from gateway.translate.converted import QUARANTINE
 from tests.issue_codes import PAGE, ROOT, SEVERITIES, Use, markdown, rows, uses, uses_in
 
 LISTED = {row["code"]: row["severity"].split("|") for row in rows()}

@@ -26,7 +26,7 @@ from gateway.cli._frame import (
 
 if TYPE_CHECKING:
     from gateway.translate.context import Facilities
-    from gateway.translate.sources import Converted
+    from gateway.translate.converted import Converted
 
 
 @app.command()
@@ -94,7 +94,8 @@ def _inputs(files: list[Path]) -> Iterator[Path]:
 def _converted(file: Path, limit: int, known: "Facilities", facility: str, explain: bool) -> "list[Converted]":
     """The messages of one input. What cannot be read is one Converted with the reason, so that it has its document."""
     from gateway.model.outcome import Issue
-    from gateway.translate.sources import Converted, read_file
+    from gateway.translate.converted import Converted
+    from gateway.translate.sources import read_file
 
     # Bytes that are no UTF-8 have no place in FHIR; the marks for them are not part of any SS-MIX2 name.
     path = os.fsencode(file.absolute()).decode("utf-8", "replace")

@@ -1,8 +1,6 @@
 """ADT: patient basics (ADT-00, 患者基本情報), outpatient reception (ADT-12, 外来受付), admission and discharge (ADT-22,
 ADT-52). HL7 v2.5 chapter 3; SS-MIX2 1.2."""
 
-from typing import Any
-
 from gateway.codec.er7 import Message, Segment
 from gateway.model.outcome import StayEvent
 from gateway.translate.allergy import add_allergy
@@ -34,9 +32,9 @@ PARTICIPATION = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
 __all__ = ["BASICS", "OBSERVATION_CATEGORY", "VISIT", "basics", "stay_event", "visit"]
 
 
-def basics(message: Message, patient: Fragment, context: Context) -> list[str]:
-    """ADT-00: fills the Patient and adds what hangs on it. Returns the insured-person ids found in IN1."""
-    insured: list[str] = []
+def basics(message: Message, context: Context) -> None:
+    """ADT-00: fills the Patient and adds what hangs on it; the insured-person ids of IN1 belong to the person."""
+    patient = context.person
     rest = []
     for segment in message.segments:
         match segment.name:
@@ -49,16 +47,15 @@ def basics(message: Message, patient: Fragment, context: Context) -> list[str]:
             case "AL1":
                 add_allergy(segment, context, BASICS["AL1"])
             case "IN1":
-                insured += add_coverage(segment, context, BASICS["IN1"])
+                context.insured += add_coverage(segment, context, BASICS["IN1"])
             case "MSH" | "PID":
                 pass
             case _:
                 rest.append(segment)
     leave(rest, BASICS, context)
-    return insured
 
 
-def visit(message: Message, context: Context) -> dict[str, Any]:
+def visit(message: Message, context: Context) -> None:
     """ADT-12: one outpatient Encounter a file."""
     encounter = resource("Encounter", context.id("Encounter", *context.key), "JP_Encounter")
     encounter["status"] = "arrived"
@@ -66,10 +63,10 @@ def visit(message: Message, context: Context) -> dict[str, Any]:
     if "class" not in encounter:
         encounter["class"] = {"system": ACT_CODE, "code": "AMB"}
     encounter["subject"] = context.subject()
-    return context.add(encounter)
+    context.add(encounter)
 
 
-def stay_event(message: Message, context: Context, source_time: str, source: str) -> StayEvent:
+def stay_event(message: Message, context: Context) -> None:
     """ADT-22 or ADT-52: one event of a stay; translate/stay.py makes the Encounter of all of them."""
     fragment: Fragment = {}
     since = mark(context)
@@ -85,14 +82,14 @@ def stay_event(message: Message, context: Context, source_time: str, source: str
         patient=context.patient,
         data_type=context.data_type,
         occurred_at=occurred,
-        source_time=source_time,
-        source=source,
+        source_time=context.version_time,
+        source=context.source,
         cancelled=trigger in table("adt-cancel-triggers"),
         fragment=fragment,
     )
     if context.lineage is not None:
         aim(context, since, "Encounter/", f"Encounter/{project([event])[0]['id']}")
-    return event
+    context.events.append(event)
 
 
 def fill_encounter(message: Message, encounter: Fragment, context: Context) -> None:

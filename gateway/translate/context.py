@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.model.identity import Authority
-from gateway.model.outcome import Issue, Lineage, Residue, Unmapped
+from gateway.model.outcome import Issue, Lineage, Residue, StayEvent, Unmapped
 from gateway.translate.ids import derived_oid, resource_id
 
 Resource = dict[str, Any]
@@ -78,6 +78,10 @@ class Context:
     """Logical id of the Patient."""
     message_time: str = ""
     """MSH-7 as FHIR dateTime."""
+    version_time: str = ""
+    """17 digits: when this version was made."""
+    source: str = ""
+    """Name of the message among all: facility, key and hash."""
     zone: str = "+09:00"
     """SS-MIX2 timestamps carry no offset; Japan has one."""
     resources: dict[tuple[str, str], Resource] = field(default_factory=dict)
@@ -87,6 +91,9 @@ class Context:
     unmapped: list[Unmapped] = field(default_factory=list)
     lineage: list[Lineage] | None = None
     """A list when `--explain` was asked for, else None: lineage costs time."""
+    events: list[StayEvent] = field(default_factory=list)
+    insured: list[str] = field(default_factory=list)
+    """Insured-person ids that the message gives its patient."""
     seen: dict[tuple[str, ...], int] = field(default_factory=dict)
     memory: dict[Any, dict[Any, Any]] = field(default_factory=dict)
     """Of the facility: what equal segments gave before."""
@@ -109,6 +116,11 @@ class Context:
 
     def issue(self, severity: str, code: str, where: str, text: str) -> None:
         self.issues.append(Issue(severity, code, where, text))
+
+    @property
+    def person(self) -> Resource:
+        """The Patient of the message."""
+        return self.resources["Patient", self.patient]
 
     def subject(self) -> dict[str, str]:
         return {"reference": f"Patient/{self.patient}"}

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from gateway import mapping_files
-from gateway.translate import adt, oul_r22, sources
 from gateway.translate.common import SOURCE, Rules
+from gateway.translate.structures import STRUCTURES
 
 _HEAD = """# Mapping of SS-MIX2 messages to JP Core (項目対応表)
 
@@ -34,11 +34,7 @@ def markdown() -> str:
 
 def structures() -> dict[str, tuple[Rules, ...]]:
     """SS-MIX2 data type -> the rules that read its messages."""
-    found: dict[str, tuple[Rules, ...]] = {"ADT-00": (adt.BASICS,), "ADT-12": (adt.VISIT,)}
-    found |= dict.fromkeys(sources.STAYS, (adt.VISIT,))
-    found |= {name: (rules,) for name, (rules, _) in sources.STRUCTURES.items()}
-    found["OML-11"] += (oul_r22.NOTES,)
-    return dict(sorted(found.items()))
+    return {name: (one.rules, *one.more) for name, one in sorted(STRUCTURES.items())}
 
 
 def _overview() -> str:

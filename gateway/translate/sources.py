@@ -1,310 +1,62 @@
-"""All sources of data: a file's bytes in, translated messages out.
+"""All sources of data (情報源): a file's bytes in, translated messages out. A source says whether it knows a file.
 
-One file holds one message, or several (batch, concatenation); each becomes one `Converted`. The data type of an
-SS-MIX2 file name decides the structure before MSH-9 does; a message without such a name is judged by MSH-9 and content.
+Others plug in by the entry-point group `gateway.sources`; they may add a name, never replace one.
 """
 
-import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache
-from typing import Any
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
 
-from gateway.codec import charset, er7, ssmix2
-from gateway.codec.er7 import Message, Segment
-from gateway.codec.ssmix2 import FileName
-from gateway.errors import BadInput, LimitExceeded
-from gateway.model.identity import PatientId
-from gateway.model.outcome import Issue, Translated
-from gateway.translate import adt, oul_r22, ppr_zd1, rde_o11, stay, times
-from gateway.translate.bundle import BundleType, bundle, failure
-from gateway.translate.common import HEAD, Rules, leave, provenance, start
-from gateway.translate.completeness import looks_cut
-from gateway.translate.context import Context, Facilities
-from gateway.translate.datatypes import component
-from gateway.translate.people import find_patient, local_number, person_key
-from gateway.translate.rules import table
-
-NO_ORDER = "999999999999999"
-"""Order number of SS-MIX2 types that have none (specification section 2)."""
-
-QUARANTINE = frozenset({"patient-mismatch", "no-patient", "several-patients", "truncated"})
-"""Issues after which nothing of a message may be stored: it is not sure whose data they are, or whether they are all."""
-
-OTHER = Rules(**HEAD, PV1=("None",))
-
-ALL_RULES = (OTHER, adt.BASICS, adt.VISIT, ppr_zd1.RULES, rde_o11.ORAL, rde_o11.INJECTION, oul_r22.RULES, oul_r22.NOTES)
-for _rules in ALL_RULES:
-    _rules.compile()
-
-STRUCTURES: dict[str, tuple[Rules, Callable[[Message, Context], None]]] = {
-    "PPR-01": (ppr_zd1.RULES, ppr_zd1.translate),
-    "OMP-01": (rde_o11.ORAL, rde_o11.translate),
-    "OMP-02": (rde_o11.INJECTION, rde_o11.translate),
-    "OML-11": (oul_r22.RULES, oul_r22.translate),
-}
-STAYS = frozenset({"ADT-22", "ADT-52"})
-TRANSLATED = frozenset({"ADT-00", "ADT-12"}) | STAYS | STRUCTURES.keys()
-"""Data types that become FHIR; of the others the patient and the original are kept, and all else is residue."""
+from gateway.errors import ConfigurationError, InvalidParameter
+from gateway.translate import hl7
+from gateway.translate.context import Facilities
+from gateway.translate.converted import Converted
 
 
-@dataclass(frozen=True)
-class Converted:
-    """What one message became."""
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One kind of input."""
 
-    source: str
-    file: str
-    """File name without folders."""
-    message_offset: int
-    sha256: str
-    """Of the file when it holds one message, else of the message's own bytes."""
-    name: FileName | None = None
-    facility: str = ""
-    data_type: str = ""
-    key: tuple[str, str, str, str] = ("", "", "", "")
-    """patient, care date, data type, order number: the key of a document in SS-MIX2."""
-    message_time: str = ""
-    """MSH-7 as FHIR dateTime."""
-    version_time: str = ""
-    """17 digits: the file's timestamp, else MSH-7; decides between versions of one key."""
-    patient_id: PatientId | None = None
-    charset: str = ""
-    line_ends: str = ""
-    translated: Translated = field(default_factory=lambda: Translated(()))
-    error: Issue | None = None
-    """Why the message could not be read at all."""
-
-    @property
-    def order_no(self) -> str:
-        return self.key[3]
-
-    @property
-    def flag(self) -> str:
-        return self.name.flag if self.name else "1"
-
-    @property
-    def rejected(self) -> Issue | None:
-        """The reason nothing of this message may be stored, or None."""
-        return self.error or next((i for i in self.translated.issues if i.code in QUARANTINE), None)
-
-    @cached_property
-    def resources(self) -> tuple[dict[str, Any], ...]:
-        """All resources of this message by itself, its stay Encounter included."""
-        events = self.translated.stay_events
-        return (*self.translated.resources, *stay.project(events)) if events else self.translated.resources
-
-    def to_bundle(self, kind: BundleType) -> dict[str, Any]:
-        """The document `convert` prints for this message; one that could not be read holds an OperationOutcome."""
-        made = bundle(self.resources, kind, sha256=self.sha256, file=self.file, flag=self.flag, timestamp=self._instant)
-        reason = self.error or (self.rejected if not self.resources else None)
-        if reason:
-            made["type"] = "collection"
-            outcome = failure(reason.severity, reason.code, reason.where, reason.text)
-            made["entry"] = [{"fullUrl": f"urn:uuid:{_outcome_id(self.sha256)}", "resource": outcome}]
-        return made
-
-    @property
-    def bundle(self) -> dict[str, Any]:
-        """The Bundle that stands in the registry as this message's document."""
-        return bundle(
-            self.resources, "collection", sha256=self.sha256, file=self.file, flag="1", timestamp=self._instant
-        )
-
-    @property
-    def _instant(self) -> str:
-        return self.message_time if len(self.message_time) >= 19 else ""
+    name: str
+    """As `musubi convert --source` and `Converted.source` say it."""
+    title: str
+    """What it reads, for people."""
+    recognises: Callable[[bytes, str], bool]
+    """(bytes, path with `/`) -> whether this source reads the file. Quick: it looks at the beginning only."""
+    read: Callable[[bytes, str, Facilities, str, bool], list[Converted]]
+    """(bytes, path, facilities, facility OID that wins or "", explain). Never raises for what the bytes hold."""
 
 
-def _outcome_id(sha256: str) -> str:
-    return f"{sha256[:8]}-{sha256[8:12]}-5{sha256[13:16]}-8{sha256[17:20]}-{sha256[20:32]}"
+BUILT_IN: tuple[Source, ...] = (
+    Source("ss-mix2", "HL7 v2 messages: SS-MIX2 storage, JAHIS", hl7.recognises, hl7.read_file),
+)
+"""In the order in which they are asked; the last one reads what nobody knows, and says what is wrong with it."""
 
 
-def read_file(
-    data: bytes, path: str, facilities: Facilities, *, facility: str = "", explain: bool = False
-) -> list[Converted]:
-    """Every message of one file, translated. Never raises on bad input: the reason stands in `Converted.error`."""
-    parts = path.replace("\\", "/").rsplit("/", 6)
-    empty = Converted("ss-mix2", parts[-1], 0, hashlib.sha256(data).hexdigest())
-    name, issues = _storage_name(parts)
-    try:
-        messages = charset.split_messages(data)
-        if not messages:
-            raise BadInput("the file holds no HL7 message")
-    except BadInput as error:
-        return [replace(empty, name=name, error=_unreadable(error, 0))]
-    made = []
-    for offset, part in messages:
-        digest = empty.sha256 if len(messages) == 1 else hashlib.sha256(part).hexdigest()
-        head = Converted("ss-mix2", empty.file, offset, digest, name if len(messages) == 1 else None)
-        made.append(_read_message(part, head, _root(path, parts), issues, facilities, facility, explain))
-    return made
-
-
-def _storage_name(parts: list[str]) -> tuple[FileName | None, tuple[Issue, ...]]:
-    try:
-        name = ssmix2.parse_name(parts[-1])
-    except BadInput:
-        return None, ()
-    folders = parts[-6:-1]
-    return name, ssmix2.check_path(folders, name) if len(folders) == 5 else ()
-
-
-@lru_cache(maxsize=256)
-def _root_of(folder: str) -> str:
-    # Not by PurePath: every folder of a storage is asked for once, and taking one apart costs as much as its PID.
-    return ssmix2.root_of([name for name in folder.split("/") if name not in ("", ".")])
-
-
-def _root(path: str, parts: list[str]) -> str:
-    """Name of the storage's root folder; every file of a folder has the same."""
-    return _root_of(path[: len(path) - len(parts[-1])]) if len(parts) > 1 else ""
-
-
-def _unreadable(error: BadInput, base: int) -> Issue:
-    code = "too-large" if isinstance(error, LimitExceeded) else "not-hl7"
-    return Issue("fatal", code, f"byte {getattr(error, 'offset', base)}", str(error))
-
-
-def _read_message(
-    data: bytes,
-    head: Converted,
-    root: str,
-    issues: tuple[Issue, ...],
-    facilities: Facilities,
-    facility: str,
-    explain: bool,
-) -> Converted:
-    try:
-        decoded = charset.decode(data, head.message_offset)
-        message = er7.parse(decoded)
-    except BadInput as error:
-        return replace(head, error=_unreadable(error, head.message_offset))
-    msh = message.segments[0]
-    chosen, found = facilities.resolve(facility, msh[4], root)
-    data_type = head.name.data_type if head.name else _data_type(message)
-    context = Context(chosen, facilities, data_type, memory=facilities.memory(chosen))
-    context.issues += [*message.issues, *issues, *found]
-    if explain:
-        context.lineage = []
-    pid, missing = find_patient(message)
-    sent_at = times.fhir_datetime(component(msh[7], 1), context.zone) or ""
-    known: dict[str, Any] = {
-        "charset": message.charset,
-        "line_ends": message.line_ends,
-        "facility": chosen.oid,
-        "data_type": data_type,
-        "message_time": sent_at,
-        "version_time": head.name.timestamp if head.name else _digits(msh[7]),
-    }
-    if pid is None:
-        return replace(head, **known, error=missing, translated=_result(context))
-    number = local_number(pid)
-    if not message.terminated and (reason := looks_cut(message, data_type)):
-        last = message.segments[-1]
-        context.issue("error", "truncated", f"{last.name}[{last.ordinal}]", reason)
-    context.key = _key(message, head.name, number, data_type)
-    context.message_time = sent_at
-    if head.name and head.name.patient_id != number:
-        text = "PID-3 is not the patient number of the file name"
-        context.issue("error", "patient-mismatch", "PID[1]-3", text)
-    return replace(
-        head,
-        **known,
-        key=context.key,
-        patient_id=PatientId(number, chosen.oid),
-        translated=_translate(message, pid, number, known["version_time"], head, context),
-    )
-
-
-def _translate(
-    message: Message, pid: Segment, number: str, version_time: str, head: Converted, context: Context
-) -> Translated:
-    insured: list[str] = []
-    events = []
-    rules, structure = STRUCTURES.get(context.data_type, (OTHER, None))
-    patient = start(message, pid, number, rules, context)
-    if context.data_type == "ADT-00":
-        insured = adt.basics(message, patient, context)
-    elif context.data_type == "ADT-12":
-        adt.visit(message, context)
-    elif context.data_type in STAYS:
-        source = "|".join((context.facility.oid, *context.key, head.sha256))
-        events.append(adt.stay_event(message, context, version_time, source))
-    elif structure is not None:
-        structure(message, context)
-    else:
-        context.issue("warning", "type-not-translated", "MSH[1]-9", "this data type is kept, but not translated yet")
-        leave([s for s in message.segments if s.name not in ("MSH", "PID")], OTHER, context)
-    record = provenance(message, rules, context, head.sha256, head.file)
-    record["target"] = [{"reference": f"{type_}/{id_}"} for type_, id_ in context.resources]
-    if events:
-        events = [replace(event, provenance=record) for event in events]
-    else:
-        context.add(record)
-    return _result(context, events=tuple(events), person=person_key(pid, insured, context))
-
-
-def _result(context: Context, **more: Any) -> Translated:
-    return Translated(
-        resources=tuple(context.resources.values()),
-        issues=tuple(context.issues),
-        residue=tuple(context.residue),
-        unmapped=tuple(context.unmapped),
-        lineage=tuple(context.lineage or ()),
-        stay_events=more.get("events", ()),
-        person=more.get("person"),
-    )
-
-
-def _digits(raw: str) -> str:
-    """MSH-7 in the 17-digit form of file timestamps, for comparing versions."""
-    digits = component(raw, 1).split("+")[0].split("-")[0].replace(".", "")
-    return digits[:17].ljust(17, "0") if digits.isdigit() else ""
-
-
-def _data_type(message: Message) -> str:
-    msh = message.segments[0]
-    message_type = "^".join((component(msh[9], 1), component(msh[9], 2)))
-    found = table("message-types").get(message_type, message_type)
-    pv1 = message.first("PV1")
-    if found == "ADT-22" and pv1 is not None and component(pv1[2], 1) == "O":
-        return "ADT-12"
-    if found in ("OMP-01", "OMP-11") and _is_injection(message):
-        return {"OMP-01": "OMP-02", "OMP-11": "OMP-12"}[found]
+@cache
+def known() -> dict[str, Source]:
+    """Name -> source, plug-ins included. Raises ConfigurationError for a plug-in that takes a name twice."""
+    found = {source.name: source for source in BUILT_IN}
+    for entry in entry_points(group="gateway.sources"):
+        if entry.name in found:
+            raise ConfigurationError(f"source {entry.name!r} is there already; a plug-in cannot replace it")
+        found[entry.name] = entry.load()
     return found
 
 
-def _is_injection(message: Message) -> bool:
-    if message.first("RXC") is not None:
-        return True
-    rxe = message.first("RXE")
-    return rxe is not None and any(name in rde_o11.INJECTION_KINDS for name in rxe[2].split("^")[2:6:3])
+def choose(data: bytes, path: str, source: str = "") -> Source:
+    """The source that reads these bytes. Raises InvalidParameter for a name that no source has."""
+    sources = known()
+    if source:
+        if source not in sources:
+            raise InvalidParameter(f"no source is called {source!r}; there are {', '.join(sources)}")
+        return sources[source]
+    return next((one for one in sources.values() if one.recognises(data, path)), BUILT_IN[-1])
 
 
-def _key(message: Message, name: FileName | None, number: str, data_type: str) -> tuple[str, str, str, str]:
-    """Key of the document. A message without a storage name gets the one its storage file would have: the care date
-    of its type, its order number, else its filler number, else patient and test and time, else MSH-10."""
-    if name is not None:
-        return (number, name.care_date, data_type, _padded(name.order_no))
-    where = ssmix2.DATA_TYPES[data_type].care_date if data_type in ssmix2.DATA_TYPES else "-"
-    segment, _, number_of_field = where.partition("-")
-    found = message.first(segment) if segment else None
-    care_date = times.fhir_date(component(found[int(number_of_field)], 1)) if found else None
-    return (number, (care_date or "-").replace("-", "") or "-", data_type, _padded(_order_number(message, data_type)))
-
-
-def _order_number(message: Message, data_type: str) -> str:
-    if data_type.startswith("ADT") or data_type == "PPR-01":
-        return NO_ORDER
-    orc, obr = message.first("ORC"), message.first("OBR")
-    for segment, number in ((orc, 2), (obr, 2), (orc, 3), (obr, 3)):
-        if segment is not None and component(segment[number], 1):
-            return component(segment[number], 1)
-    if obr is not None and obr[4] and obr[7]:
-        return f"{component(obr[4], 1)}@{component(obr[7], 1)}"
-    return component(message.segments[0][10], 1)
-
-
-def _padded(order_no: str) -> str:
-    """Order numbers are 15 digits, zero padded; some senders leave the zeros out."""
-    return order_no.zfill(15) if order_no.isdigit() else order_no
+def read_file(
+    data: bytes, path: str, facilities: Facilities, *, facility: str = "", explain: bool = False, source: str = ""
+) -> list[Converted]:
+    """Every message of one file, translated. Never raises on bad input: the reason stands in `Converted.error`."""
+    return choose(data, path, source).read(data, path, facilities, facility, explain)

@@ -18,7 +18,8 @@ from gateway.codec.fhir import render
 from gateway.codec.packing import pack
 from gateway.model.audit import AuditRecord
 from gateway.model.ingest import FileOutcome
-from gateway.services.ingest.reading import Reader, ReadingRules
+from gateway.services.ingest.messages import ReadingRules
+from gateway.services.ingest.reading import Reader
 from gateway.services.ingest.run import BATCH_FILES
 from gateway.translate.sources import read_file
 from tests.bench import material

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from gateway.codec import charset, er7
 from gateway.codec.er7 import Message
-from gateway.translate.sources import Converted, read_file
+from gateway.translate.converted import Converted
+from gateway.translate.sources import read_file
 from tests.translate.messages import FACILITIES
 
 GOLDEN = Path(__file__).parents[1] / "golden"

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from gateway.codec import fhir
 from gateway.codec.er7 import Message
+from gateway.translate.converted import Converted
 from gateway.translate.leavings import NULL
-from gateway.translate.sources import Converted
 
 MARKERS = {
     "ZQXMARK": ("ZQXMARK",),

@@ -4,7 +4,8 @@ from typing import Any
 
 from gateway.model.identity import Authority
 from gateway.translate.context import Facilities
-from gateway.translate.sources import Converted, read_file
+from gateway.translate.converted import Converted
+from gateway.translate.sources import read_file
 
 OID = "1.2.392.200119.99999.2"
 INSTITUTION = "1310000001"

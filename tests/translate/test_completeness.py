@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from gateway.translate.context import Facilities
-from gateway.translate.sources import Converted, read_file
+from gateway.translate.converted import Converted
+from gateway.translate.sources import read_file
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "demo"
 NAME = "1_20240101_OML-11_1_20240101000000000_-_1"

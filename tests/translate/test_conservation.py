@@ -18,7 +18,9 @@ from gateway.sandbox.facilities import NAGASAKI, TOKYO
 from gateway.sandbox.ssmix2 import generate
 from gateway.sandbox.tree import Deviations
 from gateway.translate.context import Facilities
-from gateway.translate.sources import TRANSLATED, Converted, read_file
+from gateway.translate.converted import Converted
+from gateway.translate.sources import read_file
+from gateway.translate.structures import STRUCTURES
 from tests.translate.goldens import GOLDENS, Golden, parse
 from tests.translate.ledger import MARKERS, Spot, render, shows, spots, unaccounted
 from tests.translate.messages import FACILITIES, HOSPITAL
@@ -268,4 +270,4 @@ def _disturb(lines: list[list[str]], data: st.DataObject) -> None:
 
 
 def test_the_goldens_cover_every_translated_type() -> None:
-    assert {sample.data_type for sample in GOLDENS} == TRANSLATED
+    assert {sample.data_type for sample in GOLDENS} == set(STRUCTURES)

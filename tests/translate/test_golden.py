@@ -13,7 +13,7 @@ import pytest
 
 from gateway.codec import charset, fhir
 from gateway.profiles.validator import Validator
-from gateway.translate.sources import Converted
+from gateway.translate.converted import Converted
 from tests.oracle import hl7_validator
 from tests.translate.goldens import GOLDENS, NUMBER, Golden
 

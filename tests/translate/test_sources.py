@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from gateway.translate.sources import Converted, read_file
+from gateway.translate.converted import Converted
+from gateway.translate.sources import read_file
 from tests.translate.messages import FACILITIES, OID, codes, er7, every, file_name, msh, only, places, read, residue
 
 STORAGE = "1310000001/000/001/0000012345/20240601"

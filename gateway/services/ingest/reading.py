@@ -1,66 +1,29 @@
 """One file's bytes -> what storage keeps of it. Runs in worker processes; nothing here writes.
 
 A message is kept whole or not at all: it is rejected when it cannot be read, when it is not sure whose it is
-(translate/sources.py QUARANTINE), and when what we made of it breaks FHIR or its JP Core profile.
+(translate/converted.py QUARANTINE), and when what we made of it breaks FHIR or its JP Core profile.
 """
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
 
-from gateway.codec import charset, fhir
-from gateway.codec.ebxml import render_extrinsic
 from gateway.codec.packing import pack
-from gateway.errors import BadInput
-from gateway.model.identity import Authority, PersonKey
-from gateway.model.ingest import FileOutcome, Kept, KeptBlob, KeptDocument, KeptMessage, Reject, Version, make_key
+from gateway.model.ingest import FileOutcome, KeptMessage, Reject
 from gateway.model.outcome import Issue
-from gateway.profiles.validator import Finding, Validator
-from gateway.services.identity import only_shared, shared_authorities
-from gateway.services.ingest.deriving import kept_resource
+from gateway.profiles.validator import Validator
 from gateway.services.ingest.files import Changed, Content, Found, Gone, TooLarge, Unreadable, read_steadily
+from gateway.services.ingest.messages import Check, Messages, Pack, ReadingRules, Rejected
 from gateway.translate.context import Facilities
-from gateway.translate.document_entry import DocumentSource, entries, service_period, source_patient_info
-from gateway.translate.ranks import rank
-from gateway.translate.sources import Converted, read_file
-
-REMEMBERED: Final = 10_000
-"""Hashes of resources that were found valid, at most (about 1 MB)."""
-
-Check = Callable[[dict[str, Any]], Sequence[Finding]]
-Pack = Callable[[str, bytes], KeptBlob]
-
-
-@dataclass(frozen=True, slots=True)
-class ReadingRules:
-    """What a worker has to know of the configuration. Small and picklable: every worker process gets a copy."""
-
-    authorities: tuple[Authority, ...]
-    repository: str
-    """repositoryUniqueId of the document entries."""
-    facility: str = ""
-    """OID that wins over what the messages and folders say (`--facility`)."""
-    max_file_bytes: int = 32 * 1024 * 1024
-
-
-class Rejected(Exception):
-    """One message that is not kept, with the reason."""
-
-    def __init__(self, code: str, reason: str, severity: str = "error") -> None:
-        super().__init__(code)
-        self.code, self.reason, self.severity = code, reason, severity
+from gateway.translate.converted import Converted
+from gateway.translate.sources import read_file
 
 
 class Reader:
     """Built once a process: the tables behind it are compiled when it is first used."""
 
     def __init__(self, rules: ReadingRules, check: Check, pack: Pack) -> None:
-        self._rules, self._check, self._pack = rules, check, pack
+        self._rules, self._messages = rules, Messages(rules, check, pack)
         self._facilities = Facilities(rules.authorities)
-        self._shared = shared_authorities(rules.authorities)
-        self._sound: set[bytes] = set()
 
     def read(self, found: Found) -> FileOutcome:
         """Never raises for what a file holds: an error of ours in one file must not stop ten million others.
@@ -89,7 +52,6 @@ class Reader:
     def convert(self, path: bytes, content: Content) -> FileOutcome:
         """All messages of one file."""
         made = read_file(content.data, _text(path), self._facilities, facility=self._rules.facility)
-        parts = dict(charset.split_messages(content.data)) if len(made) > 1 else {}
         messages: list[KeptMessage] = []
         rejects: list[Reject] = []
         findings: list[Reject] = []
@@ -101,7 +63,7 @@ class Reader:
                 rejects.append(_unread(one, one.error))
                 continue
             try:
-                messages.append(self._message(one, parts.get(one.message_offset, content.data)))
+                messages += self._messages.kept(one)
             except Rejected as error:
                 rejects.append(Reject(_order_no(one), one.message_offset, error.severity, error.code, error.reason))
                 continue
@@ -119,91 +81,11 @@ class Reader:
             dict(residue),
         )
 
-    def _message(self, one: Converted, original: bytes) -> KeptMessage:
-        if (reason := one.rejected) is not None:
-            raise Rejected(reason.code, reason.text, reason.severity)
-        patient = next((r for r in one.translated.resources if r["resourceType"] == "Patient"), None)
-        person = one.translated.person
-        if patient is None or one.patient_id is None or not isinstance(person, PersonKey) or not person.ids:
-            raise Rejected("no-patient", "the message names no patient")
-        everything = one.resources
-        resources = _kept(one.translated.resources, one.data_type, patient["id"])
-        self._refuse_invalid(everything, {(kept.type, kept.id): kept.hash for kept in resources})
-        documents, transform, blobs = self._documents(one, patient, everything, original)
-        name = one.name
-        return KeptMessage(
-            key=make_key(one.facility, *one.key),
-            version=Version(one.version_time, one.sha256, name.department if name else "", int(one.flag)),
-            facility=one.facility,
-            patient=patient["id"],
-            person=only_shared(person, self._shared),
-            resources=resources,
-            stay_events=one.translated.stay_events,
-            documents=documents,
-            transform=transform,
-            blobs=blobs,
-        )
-
-    def _refuse_invalid(self, resources: Iterable[dict[str, Any]], hashes: Mapping[tuple[str, str], bytes]) -> None:
-        """The same bytes are checked once: patient, doctor and hospital come with every message."""
-        for resource in resources:
-            hash_ = hashes.get((resource["resourceType"], resource["id"]))
-            if hash_ is not None and hash_ in self._sound:
-                continue
-            for finding in self._check(resource):
-                if finding.severity in ("error", "fatal"):
-                    raise Rejected("invalid-output", f"{finding.expression}: {finding.text}")
-            if hash_ is not None:
-                if len(self._sound) >= REMEMBERED:
-                    self._sound.clear()
-                self._sound.add(hash_)
-
-    def _documents(
-        self, one: Converted, patient: dict[str, Any], resources: Sequence[dict[str, Any]], original: bytes
-    ) -> tuple[tuple[KeptDocument, ...], str, tuple[KeptBlob, ...]]:
-        """The Bundle and the original as registry entries, and the bytes of both."""
-        assert one.patient_id is not None
-        bundle = fhir.render(one.bundle)
-        start, stop = service_period(resources)
-        source = DocumentSource(
-            facility=one.facility,
-            key=one.key,
-            data_type=one.data_type,
-            timestamp=one.name.timestamp if one.name else "",
-            message_time=one.message_time,
-            bundle=bundle,
-            original=original,
-            patient_id=one.patient_id,
-            department=one.name.department if one.name else "-",
-            source_patient_info=source_patient_info(one.patient_id, patient),
-            service_start=start,
-            service_stop=stop,
-        )
-        try:
-            made, sent, transform = entries(source, repository=self._rules.repository)
-        except BadInput:
-            raise Rejected("no-time", "neither the file name nor MSH-7 says when this was written") from None
-        documents = (
-            KeptDocument.of("bundle", made, render_extrinsic(made)),
-            KeptDocument.of("original", sent, render_extrinsic(sent)),
-        )
-        return documents, transform.entryUUID, (self._pack(made.blob, bundle), self._pack(sent.blob, original))
-
 
 def make_reader(rules: ReadingRules) -> Reader:
     """The reader of one process, built in each worker. It lives here and not in app.py because a worker imports what it
     unpickles: the web server and the database would cost each of them most of a second."""
     return Reader(rules, Validator.from_environment().remembering().check, pack)
-
-
-def _kept(resources: Iterable[dict[str, Any]], data_type: str, patient: str) -> tuple[Kept, ...]:
-    """Rendered and indexed; of one id given twice the first counts, as in translate/context.py."""
-    found: dict[tuple[str, str], Kept] = {}
-    for resource in resources:
-        key = (resource["resourceType"], resource["id"])
-        if key not in found:
-            found[key] = kept_resource(resource, rank(key[0], data_type), patient)
-    return tuple(found.values())
 
 
 def _rejected(found: Found, reject: Reject) -> FileOutcome:
