@@ -7,7 +7,9 @@ and values stay out of it.
     GatewayError
     |-- BadInput                 the bytes we were given are not what they claim to be
     |   |-- LimitExceeded        well-formed perhaps, but larger than we read
+    |   |-- SourceChanged        a file is no longer what it was when it was read
     |-- UnknownPatient
+    |   |-- UnknownAuthority     an id's assigning authority, or an asked domain, is none of ours
     |-- UnknownDocument
     |-- UnknownResource
     |   |-- DeletedResource
@@ -39,7 +41,23 @@ class BadInput(GatewayError): ...
 class LimitExceeded(BadInput): ...
 
 
-class UnknownPatient(GatewayError): ...
+class SourceChanged(BadInput): ...
+
+
+class UnknownPatient(GatewayError):
+    """`at`: which id of the request is meant, counted from 0 over ids and then prior ids; -1: the only one."""
+
+    def __init__(self, text: str = "", at: int = -1) -> None:
+        super().__init__(text)
+        self.at = at
+
+
+class UnknownAuthority(UnknownPatient):
+    """The authority of id `at` is not known here or, with `bad`, those of the asked domains (positions from 0)."""
+
+    def __init__(self, text: str = "", at: int = -1, bad: tuple[int, ...] = ()) -> None:
+        super().__init__(text, at)
+        self.bad = bad
 
 
 class UnknownDocument(GatewayError): ...
@@ -104,7 +122,9 @@ class WireCodes(NamedTuple):
 ERRORS: dict[type[GatewayError], WireCodes] = {
     BadInput: WireCodes("AE", "102", "XDSRegistryMetadataError", 400, "invalid", 1),
     LimitExceeded: WireCodes("AR", "102", "XDSRegistryOutOfResources", 413, "too-long", 1),
+    SourceChanged: WireCodes("AE", "207", "XDSRepositoryError", 500, "conflict", 1),
     UnknownPatient: WireCodes("AE", "204", "XDSUnknownPatientId", 404, "not-found", 1),
+    UnknownAuthority: WireCodes("AE", "204", "XDSUnknownPatientId", 400, "code-invalid", 1),
     UnknownDocument: WireCodes("AE", "204", "XDSDocumentUniqueIdError", 404, "not-found", 1),
     UnknownResource: WireCodes("AE", "204", "XDSRegistryError", 404, "not-found", 1),
     DeletedResource: WireCodes("AE", "204", "XDSRegistryError", 410, "deleted", 1),

@@ -3,11 +3,13 @@
 import difflib
 import os
 import tomllib
+from collections.abc import Collection
+from decimal import Decimal
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from gateway.errors import ConfigurationError
 from gateway.model.identity import Authority, AuthorityKind
@@ -26,7 +28,7 @@ _FORMS = {
 """Patterns in words, for whoever wrote something else."""
 
 
-_LISTS = frozenset({"authorities", "peers"})
+_LISTS = frozenset({"authorities", "peers", "senders", "notify"})
 """Sections that are written [[section]]."""
 
 
@@ -70,8 +72,31 @@ class Http(Section):
 
 
 class Mllp(Section):
+    """A running listener never changes its mind. Limits: docs/mllp.md."""
+
     host: str = "127.0.0.1"
     port: int = Field(default=2575, ge=1, le=65535)
+    max_bytes: int = Field(default=32 * 1024 * 1024, ge=1024, le=32 * 1024 * 1024)
+    """Largest message, in bytes. A larger one is refused and the connection closed, so that no sender holds memory."""
+    max_connections: int = Field(default=2000, ge=1, le=60_000)
+    """Open connections; one more is closed at once."""
+    max_per_address: int = Field(default=1500, ge=1, le=60_000)
+    """Open connections of one address."""
+    max_in_flight: int = Field(default=16, ge=1, le=1000)
+    """Messages of one connection that are read before the first of them is answered."""
+    max_waiting: int = Field(default=256, ge=1, le=100_000)
+    """Messages of all connections that are read and not answered; no more is read until one is."""
+    idle_timeout_s: float = Field(default=300, gt=0)
+    """Seconds between two messages before the connection is closed; firewalls usually drop it at 300 to 900."""
+    block_timeout_s: float = Field(default=120, gt=0)
+    """Seconds for one message, first byte to last, so that a sender cannot hold a connection by a byte now and then."""
+    workers: int = Field(default=16, ge=1, le=256)
+    """Threads that read and store messages. Messages of one patient are worked on one after the other."""
+    processing_ids: tuple[Literal["P", "T", "D"], ...] = ("P", "T", "D")
+    """MSH-11 that are taken: production, training, debugging. What is taken is stored as real data; a node in production
+    takes `["P"]` alone."""
+    reused_control_id: Literal["process", "reject"] = "process"
+    """A control id that came before with another message: stored with a warning, or refused."""
 
 
 class Security(Section):
@@ -89,6 +114,49 @@ class AuthoritySettings(Section):
 
     def authority(self) -> Authority:
         return Authority(self.oid, self.namespace, self.name, self.kind, self.aliases, self.institution)
+
+
+class SenderSettings(Section):
+    """Who may assign patient numbers where, over MLLP. Without any of these blocks everybody may; with one, nobody else."""
+
+    application: str = ""
+    """MSH-3; empty: any."""
+    facility: str = ""
+    """MSH-4; empty: any."""
+    authorities: tuple[str, ...] = ()
+    """OIDs or namespaces of the domains in which it may assign."""
+
+
+class NotifySettings(Section):
+    """A system that is told when the ids of a person change: over MLLP (ITI-10), or by SOAP with `url` (ITI-46)."""
+
+    name: str = Field(min_length=1)
+    host: str = ""
+    port: int = Field(default=2575, ge=1, le=65535)
+    application: str = ""
+    """MSH-5 of what it gets."""
+    facility: str = ""
+    """MSH-6."""
+    authorities: tuple[str, ...] = ()
+    """OIDs or namespaces of the domains it wants ids of; empty: all."""
+    timeout_s: float = Field(default=10, gt=0, le=300)
+    url: str = ""
+    """Its PIXv3 endpoint, instead of `host`."""
+    device: str = ""
+    """OID of its device, the receiver of what it gets over SOAP."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "NotifySettings":
+        if bool(self.host) == bool(self.url):
+            raise ValueError("a consumer has a host (MLLP) or a url (SOAP)")
+        return self
+
+
+class Soap(Section):
+    """HL7 v3 over SOAP: /pixv3, /pdqv3, /xcpd. docs/pix-pdq-v3.md"""
+
+    strict_receiver: bool = False
+    """Refuse a v3 message whose receiver is not this community; otherwise any receiver is taken."""
 
 
 class Peer(Section):
@@ -114,6 +182,36 @@ class Ingest(Section):
     """Worker processes; 0: one a core."""
     max_file_bytes: int = 32 * 1024 * 1024
     """Largest input file read, in bytes; a larger one is rejected with its size."""
+    max_document_bytes: int = 2 * 1024 * 1024 * 1024
+    """Largest document of an extended storage (拡張ストレージ), in bytes: it is copied in pieces, never held whole."""
+
+
+class Mapping(Section):
+    """What a site adds to the mapping, and how it writes URIs."""
+
+    overlay: str = ""
+    """Folder with tables/*.csv and rows/<source>/*.toml of the site's own; empty: none. docs/overlay.md"""
+    dialect: Literal["1.2.0", "1.1.2", "clins"] = "1.2.0"
+    """URIs of what `convert` and `export` write; the store keeps those of JP Core 1.2.0."""
+
+
+class Matching(Section):
+    """Which records are one person (名寄せ) beyond equal shared ids. docs/matching.md"""
+
+    mode: Literal["auto", "review", "off"] = "auto"
+    """auto: what matching is sure of is linked, the rest goes to people; review: all of it goes to people; off: only
+    equal shared ids link."""
+
+
+class ExchangeSpec(Section):
+    """健康情報等交換規約: which exchange files are taken."""
+
+    lists: str = ""
+    """Folder with the registration lists (事前登録リスト); empty: nothing is checked against them."""
+    versions: tuple[str, ...] = ("1.0",)
+    """Accepted values of format_version."""
+    ranges: dict[str, tuple[Decimal, Decimal]] = {}
+    """Item -> lowest and highest accepted value, instead of those of the convention's table."""
 
 
 class Settings(Section):
@@ -125,10 +223,25 @@ class Settings(Section):
     security: Security = Security()
     authorities: tuple[AuthoritySettings, ...] = ()
     peers: tuple[Peer, ...] = ()
+    senders: tuple[SenderSettings, ...] = ()
+    notify: tuple[NotifySettings, ...] = ()
+    soap: Soap = Soap()
     federation: Federation = Federation()
     ingest: Ingest = Ingest()
+    mapping: Mapping = Mapping()
+    exchange_spec: ExchangeSpec = ExchangeSpec()
+    matching: Matching = Matching()
     directory: Path = Field(default=Path(), exclude=True)
     """Folder of the configuration file: relative paths and rejects.jsonl belong there."""
+
+    @property
+    def known_authorities(self) -> tuple[Authority, ...]:
+        """The patient-id domains known here, the affinity domain included: its ids are fed and asked for like others."""
+        known = tuple(one.authority() for one in self.authorities)
+        domain = self.community.affinity_domain
+        if any(domain in (one.oid, *one.aliases) for one in known):
+            return known
+        return (*known, Authority(domain, kind="community"))
 
     @property
     def database_url(self) -> str:
@@ -142,6 +255,16 @@ class Settings(Section):
         """None for a database that is no file."""
         path = self.database_url.removeprefix("sqlite:///").partition("?")[0]
         return Path(path) if self.database_url.startswith("sqlite:///") and path else None
+
+    @property
+    def overlay(self) -> Path | None:
+        """The overlay's folder; a relative path counts from the folder of the configuration file."""
+        return (self.directory / self.mapping.overlay).resolve() if self.mapping.overlay else None
+
+    @property
+    def exchange_lists(self) -> Path | None:
+        """The folder of the registration lists; a relative path counts from the folder of the configuration file."""
+        return (self.directory / self.exchange_spec.lists).resolve() if self.exchange_spec.lists else None
 
     @property
     def blob_directory(self) -> Path:
@@ -182,17 +305,16 @@ def load(path: Path | None, environment: dict[str, str] | None = None) -> Settin
     return settings
 
 
-def check_may_serve(settings: Settings) -> None:
+def check_may_serve(settings: Settings, roles: Collection[str] = ("http",)) -> None:
     """Open mode is for loopback; enforced mode is not built yet and says so, rather than run without a guard."""
     if settings.security.mode == "enforced":
         raise ConfigurationError(
             'security.mode = "enforced" needs certificates and policy, which come with the trust work; '
             'set security.mode = "open" to try the node on a loopback address'
         )
-    if not _is_loopback(settings.http.host):
-        raise ConfigurationError(
-            f'security.mode = "open" is for loopback only, but http.host is {settings.http.host!r}'
-        )
+    for role, host in (("http", settings.http.host), ("mllp", settings.mllp.host)):
+        if role in roles and not _is_loopback(host):
+            raise ConfigurationError(f'security.mode = "open" is for loopback only, but {role}.host is {host!r}')
 
 
 def _is_loopback(host: str) -> bool:

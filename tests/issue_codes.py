@@ -22,6 +22,9 @@ CALLS: dict[str, tuple[int | str, int]] = {
     "bad_field": ("warning", 3),
     "Reject": (2, 3),
     "Rejected": ("error", 0),
+    "warn": ("warning", 0),
+    "_warn": ("warning", 0),
+    "_not_read": ("fatal", 1),
 }
 """Callable -> (position of the severity, or the severity it stands for; position of the code)."""
 

@@ -183,3 +183,35 @@ def test_an_authority_keeps_what_was_configured(loaded: Any) -> None:
     made = one.authority()
     assert (made.oid, made.namespace, made.name, made.kind) == ("1.2.3", "A", "B", "insurer")
     assert (made.aliases, made.institution) == (("C",), "1310000001")
+
+
+# -- MLLP -------------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_not_set_takes_production_only_and_bounds_everything() -> None:
+    mllp = Settings().mllp
+    assert (mllp.host, mllp.port, mllp.processing_ids, mllp.reused_control_id) == ("127.0.0.1", 2575, ("P", "T", "D"), "process")
+    assert mllp.max_per_address <= mllp.max_connections and mllp.max_in_flight <= mllp.max_waiting
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'processing_ids = ["X"]', 'reused_control_id = "ignore"', "max_bytes = 40000000", "max_bytes = 100",
+        "max_in_flight = 0", "max_waiting = 0", "idle_timeout_s = 0", "block_timeout_s = -1", "workers = 0", "port = 0",
+    ],
+)  # fmt: skip
+def test_mllp_limits_that_make_no_sense_are_refused(refused: Any, line: str) -> None:
+    assert f"mllp.{line.split()[0]}" in refused(f"[mllp]\n{line}\n")
+
+
+def test_each_role_is_checked_for_itself() -> None:
+    open_ = {"security": {"mode": "open"}, "mllp": {"host": "0.0.0.0"}}
+    check_may_serve(Settings.model_validate(open_), ("http",))
+    with pytest.raises(ConfigurationError, match=r"loopback only, but mllp\.host"):
+        check_may_serve(Settings.model_validate(open_), ("http", "mllp"))
+
+
+@pytest.mark.parametrize("way", ["", 'host = "a"\nurl = "http://a/"'])
+def test_a_consumer_listens_in_one_way(refused: Any, way: str) -> None:
+    assert "host (MLLP) or a url (SOAP)" in refused(f'[[notify]]\nname = "lab"\n{way}\n')

@@ -31,49 +31,78 @@ if TYPE_CHECKING:
 
 @app.command()
 def convert(
-    files: Annotated[list[Path], typer.Argument(help="HL7 v2 files, or folders of them.", metavar="FILE...")],
+    files: Annotated[list[Path], typer.Argument(help="Files of any source, or folders of them.", metavar="FILE...")],
     explain: Annotated[bool, typer.Option("--explain", help="Add lineage, residue and issues.")] = False,
     bundle: Annotated[str, typer.Option(help="transaction or collection.")] = "transaction",
     facility: Annotated[str, typer.Option(help="OID of the facility; wins over MSH-4 and folder.")] = "",
-    source: Annotated[str, typer.Option(help="Kind of input; this version reads ss-mix2.")] = "ss-mix2",
+    source: Annotated[str, typer.Option(help="Kind of input; found out unless given.")] = "",
+    format_: Annotated[str, typer.Option("--format", help="json, or table: what became of each field.")] = "json",
+    join: Annotated[bool, typer.Option("--join", help="FILEs are pieces of one input, in this order (QR).")] = False,
+    dialect: Annotated[str, typer.Option(help="URIs of 1.2.0, 1.1.2 or clins; else [mapping] dialect.")] = "",
     pretty: Annotated[bool, typer.Option("--pretty", help="Indented JSON, one input only.")] = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Convert HL7 v2 messages (SS-MIX2) to JP Core FHIR Bundles on stdout.
+    """Convert messages, records and documents to JP Core FHIR Bundles on stdout.
 
     One JSON document a message, one a line when there are several. Findings go to stderr.
     """
     from gateway import app as parts
     from gateway.codec.fhir import render, render_pretty
+    from gateway.translate.dialect import DIALECTS, rewritten
+    from gateway.translate.sources import known as known_sources
 
     if bundle not in ("transaction", "collection"):
         raise typer.BadParameter("transaction or collection", param_hint="--bundle")
-    if source != "ss-mix2":
-        raise typer.BadParameter("this version reads ss-mix2", param_hint="--source")
+    if source and source not in known_sources():
+        raise typer.BadParameter(f"one of {', '.join(known_sources())}", param_hint="--source")
+    if format_ not in ("json", "table"):
+        raise typer.BadParameter("json or table", param_hint="--format")
+    if dialect and dialect not in DIALECTS:
+        raise typer.BadParameter(f"one of {', '.join(DIALECTS)}", param_hint="--dialect")
     need_oid(facility, "--facility")
     need(files)
     settings = settings_of(config)
     known = parts.facilities(settings)
+    written = dialect or settings.mapping.dialect
+    table = _Table() if format_ == "table" else None
     kind: Literal["transaction", "collection"] = "collection" if bundle == "collection" else "transaction"
     worst, count = DONE, 0
-    for file in _inputs(files):
-        for one in _converted(file, settings.ingest.max_file_bytes, known, facility, explain):
+    reading = _Reading(settings.ingest.max_file_bytes, known, facility, explain or bool(table), source)
+    for paths in [files] if join else reading.grouped(_inputs(files)):
+        file = paths[0]
+        for one in reading.joined(paths) if join else reading.parts(paths) if len(paths) > 1 else reading.one(file):
             count += 1
-            document = one.to_bundle(kind)
+            if _is_bad(one):
+                worst = FINDINGS
+            document = rewritten(one.to_bundle(kind), written)
             if not one.sha256:
                 _take_back_hash(document)
+            if table is not None:
+                table.show(file, one, document)
+                continue
             if explain:
                 document = _explained(one, document, file)
             else:
                 _show_issues(file, one, as_json)
             sys.stdout.buffer.write(render_pretty(document) if pretty else render(document) + b"\n")
-            if _is_bad(one):
-                worst = FINDINGS
     sys.stdout.flush()
     if not count:
         typer.echo("musubi: no files to convert", err=True)
     return worst
+
+
+class _Table:
+    """Loads what draws tables only when one is asked for."""
+
+    def __init__(self) -> None:
+        from gateway.cli import _explained
+
+        self._draw = _explained
+        self._console = _explained.console()
+
+    def show(self, file: Path, one: "Converted", document: dict[str, Any]) -> None:
+        self._draw.show(self._console, file, one, document, _issues(one))
 
 
 def _inputs(files: list[Path]) -> Iterator[Path]:
@@ -91,33 +120,94 @@ def _inputs(files: list[Path]) -> Iterator[Path]:
             yield file
 
 
-def _converted(file: Path, limit: int, known: "Facilities", facility: str, explain: bool) -> "list[Converted]":
-    """The messages of one input. What cannot be read is one Converted with the reason, so that it has its document."""
-    from gateway.model.outcome import Issue
-    from gateway.translate.converted import Converted
-    from gateway.translate.sources import read_file
+class _Reading:
+    """Inputs to what they became. What cannot be read is one Converted with the reason, so that it has its document."""
 
-    # Bytes that are no UTF-8 have no place in FHIR; the marks for them are not part of any SS-MIX2 name.
-    path = os.fsencode(file.absolute()).decode("utf-8", "replace")
-    name = path.rsplit("/", 1)[-1]
+    def __init__(self, limit: int, known: "Facilities", facility: str, explain: bool, source: str) -> None:
+        self._limit, self._known, self._facility, self._explain, self._source = limit, known, facility, explain, source
+
+    def one(self, file: Path) -> "list[Converted]":
+        from gateway.translate.sources import read_documents
+
+        data = self._data(file)
+        return read_documents(data, _text(file), **self._told()) if isinstance(data, bytes) else [data]
+
+    def joined(self, files: list[Path]) -> "list[Converted]":
+        """The bytes of all files, one behind the other, as one input with the name of the first."""
+        from gateway.translate.sources import read_documents
+
+        pieces: list[bytes] = []
+        for file in files:
+            data = self._data(file)
+            if not isinstance(data, bytes):
+                return [data]
+            pieces.append(data)
+        return read_documents(b"".join(pieces), _text(files[0]), **self._told())
+
+    def parts(self, files: list[Path]) -> "list[Converted]":
+        """The small files one medication notebook was split into (record 911)."""
+        from gateway.translate.jahistc.source import read_parts
+
+        pieces = [data for file in files if isinstance(data := self._data(file), bytes)]
+        return [read_parts(pieces, _text(files[0]), self._known, self._facility, self._explain)]
+
+    def grouped(self, files: "Iterator[Path]") -> "Iterator[list[Path]]":
+        """Files one by one; parts of one notebook together, where the first of them stands."""
+        from gateway.codec.ssmix2 import looks_like_storage_file
+        from gateway.translate.jahistc.source import part_of
+
+        everything = list(files)
+        groups: dict[tuple[str, ...], list[Path]] = {}
+        member: dict[Path, tuple[str, ...]] = {}
+        for file in everything if len(everything) > 1 else ():
+            if not looks_like_storage_file(file.name) and (group := part_of(_head(file, self._limit))):
+                groups.setdefault(group, []).append(file)
+                member[file] = group
+        for file in everything:
+            if file not in member:
+                yield [file]
+            elif paths := groups.pop(member[file], None):
+                yield paths
+
+    def _told(self) -> dict[str, Any]:
+        return {
+            "facilities": self._known,
+            "facility": self._facility,
+            "explain": self._explain,
+            "source": self._source,
+        }
+
+    def _data(self, file: Path) -> "bytes | Converted":
+        from gateway.model.outcome import Issue
+        from gateway.translate.converted import Converted
+
+        name = _text(file).rsplit("/", 1)[-1]
+        try:
+            with file.open("rb") as stream:
+                data = stream.read(self._limit + 1)
+                if len(data) <= self._limit:
+                    return data
+                text = f"more than {self._limit} bytes ([ingest] max_file_bytes)"
+                issue = Issue("fatal", "too-large", f"byte {self._limit}", text)
+                return Converted(self._source or "ss-mix2", name, 0, _digest(data, stream), error=issue)
+        except OSError as error:
+            issue = Issue("fatal", "unreadable", "byte 0", error.strerror or type(error).__name__)
+            return Converted(self._source or "ss-mix2", name, 0, "", error=issue)
+
+
+def _text(file: Path) -> str:
+    """Bytes that are no UTF-8 have no place in FHIR; the marks for them are not part of any SS-MIX2 name."""
+    return os.fsencode(file.absolute()).decode("utf-8", "replace")
+
+
+def _head(file: Path, limit: int) -> bytes:
+    """The whole of a file that begins like a medication notebook, else nothing."""
     try:
         with file.open("rb") as stream:
-            data = stream.read(limit + 1)
-            if len(data) > limit:
-                text = f"more than {limit} bytes ([ingest] max_file_bytes)"
-                return [
-                    Converted(
-                        "ss-mix2",
-                        name,
-                        0,
-                        _digest(data, stream),
-                        error=Issue("fatal", "too-large", f"byte {limit}", text),
-                    )
-                ]
-    except OSError as error:
-        issue = Issue("fatal", "unreadable", "byte 0", error.strerror or type(error).__name__)
-        return [Converted("ss-mix2", name, 0, "", error=issue)]
-    return read_file(data, path, known, facility=facility, explain=explain)
+            head = stream.read(16)
+            return head + stream.read(limit) if b"JAHISTC" in head else b""
+    except OSError:
+        return b""
 
 
 def _take_back_hash(document: dict[str, Any]) -> None:
@@ -140,8 +230,7 @@ def _is_bad(one: Any) -> bool:
 
 
 def _issues(one: Any) -> list[dict[str, str]]:
-    found = [*([one.error] if one.error else []), *one.translated.issues]
-    return [issue._asdict() for issue in found]
+    return [issue._asdict() for issue in one.issues]
 
 
 def _explained(one: Any, document: dict[str, Any], file: Path) -> dict[str, Any]:
@@ -157,10 +246,14 @@ def _explained(one: Any, document: dict[str, Any], file: Path) -> dict[str, Any]
         },
         "bundle": document,
         "issues": _issues(one),
-        "lineage": [row._asdict() for row in translated.lineage],
+        "lineage": [_traced(row) for row in translated.lineage],
         "residue": [row._asdict() for row in translated.residue],
         "unmapped": [row._asdict() for row in translated.unmapped],
     }
+
+
+def _traced(row: Any) -> dict[str, Any]:
+    return {**row._asdict(), "codes": [code._asdict() for code in row.codes]}
 
 
 def _show_issues(file: Path, one: Any, as_json: bool) -> None:

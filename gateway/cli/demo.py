@@ -16,6 +16,7 @@ import typer
 
 from gateway.cli._frame import DONE, FINDINGS, UNREACHABLE, JsonOption, app, print_json
 from gateway.cli.query import ANSWERED, ask_node, show
+from gateway.codec.mllp import Decoder, frame
 from gateway.errors import ConfigurationError, Unavailable
 
 ARC = "1.2.392.200119.99999"
@@ -23,6 +24,7 @@ ARC = "1.2.392.200119.99999"
 MEDICAL_ID = f"{ARC}.3"
 PATIENT = f"9900000000000017^^^&{MEDICAL_ID}&ISO"
 """見本 結子, a fictitious patient, by her medical ID."""
+HTTP_PORT, MLLP_PORT = 8080, 2575
 START_WITHIN_S = 30.0
 STOP_WITHIN_S = 10.0
 
@@ -50,15 +52,21 @@ def demo(
     once: Annotated[bool, typer.Option("--once", help="Ask one question, print the answer, stop.")] = False,
     reset: Annotated[bool, typer.Option("--reset", help="Begin with empty databases.")] = False,
     directory: Annotated[Path, typer.Option("--dir", help="Where the three nodes live.")] = Path("musubi-demo"),
-    port: Annotated[int, typer.Option(help="HTTP port of 東京; the others follow.", min=1024, max=65000)] = 8080,
+    port: Annotated[int, typer.Option(help="HTTP port of 東京; the others follow.", min=1024, max=65000)] = HTTP_PORT,
+    mllp_port: Annotated[
+        int,
+        typer.Option(help="MLLP port of 東京; 2575, or with another --port the one after the HTTP ports.", max=65000),
+    ] = 0,
     as_json: JsonOption = False,
 ) -> int:
     """Three communities on embedded storage: a patient's labs and prescriptions found by her medical ID."""
     samples = _samples()
-    _need_free(range(port, port + len(SITES)))
+    mllp_port = mllp_port or (MLLP_PORT if port == HTTP_PORT else port + len(SITES))
+    _need_free(range(port, port + len(SITES)), "--port")
+    _need_free(range(mllp_port, mllp_port + len(SITES)), "--mllp-port")
     if reset and directory.exists():
         _remove(directory)
-    configs = [_configure(directory, number, port) for number in range(len(SITES))]
+    configs = [_configure(directory, number, port, mllp_port + number) for number in range(len(SITES))]
     say = _say if not as_json else _silent
     with _sigterm_like_ctrl_c(), ExitStack() as stack:
         for site, config in zip(SITES, configs, strict=True):
@@ -66,6 +74,10 @@ def demo(
             _feed(config, samples / site.folder / site.institution)
         for number, config in enumerate(configs):
             stack.enter_context(_running(config, port + number))
+        for number, site in enumerate(SITES):
+            if message := _newest_lab(samples / site.folder / site.institution):
+                code = _send(mllp_port + number, message.read_bytes())
+                say(f"{site.name}: one more lab result (検体検査結果) over MLLP, answered {code}")
         say(f"東京 asks all communities for the labs (検査) and prescriptions (処方) of {PATIENT}\n")
         answer = ask_node(f"http://127.0.0.1:{port}", {"patient": PATIENT, "types": ["lab", "rx"]}, 30)
         if as_json:
@@ -78,7 +90,7 @@ def demo(
     return UNREACHABLE if not complete else DONE if answer["rows"] else FINDINGS
 
 
-def _need_free(ports: range) -> None:
+def _need_free(ports: range, option: str) -> None:
     """Before a minute's work: a taken port is the commonest reason why a demo does not start."""
     for port in ports:
         with socket.socket() as probe:
@@ -87,7 +99,7 @@ def _need_free(ports: range) -> None:
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
-                raise Unavailable(f"port {port} is in use; musubi demo --port N takes N and the next two") from None
+                raise Unavailable(f"port {port} is in use; musubi demo {option} N takes N and the next two") from None
 
 
 def _say(words: str) -> None:
@@ -114,7 +126,7 @@ def _remove(directory: Path) -> None:
     shutil.rmtree(directory)
 
 
-def _configure(directory: Path, number: int, port: int) -> Path:
+def _configure(directory: Path, number: int, port: int, mllp_port: int) -> Path:
     """Writes one node's musubi.toml; what it stored before stays."""
     site = SITES[number]
     folder = directory / site.folder
@@ -126,6 +138,7 @@ def _configure(directory: Path, number: int, port: int) -> Path:
         f'affinity_domain = "{site.arc}.1"',
         f'repository = "{site.arc}.2"',
         f"[http]\nport = {port + number}",
+        f"[mllp]\nport = {mllp_port}",
         '[security]\nmode = "open"',
         f'[[authorities]]\noid = "{site.facility}"\nnamespace = "{site.namespace}"\nname = "{site.hospital}"',
         f'institution = "{site.institution}"',
@@ -145,13 +158,32 @@ def _musubi(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "gateway.cli", *arguments]
 
 
+def _newest_lab(storage: Path) -> Path | None:
+    """A site's youngest valid laboratory result: it is kept back, to come over MLLP as in a hospital's day."""
+    found = storage.rglob("*_OML-11_*_1")
+    return max(found, key=lambda path: path.name.split("_")[4], default=None)
+
+
 def _feed(config: Path, storage: Path) -> None:
+    kept_back = _newest_lab(storage)
+    files = [str(path) for path in sorted(storage.rglob("*")) if path.is_file() and path != kept_back]
     done = subprocess.run(
-        _musubi("ingest", str(storage), "--config", str(config), "--json"), capture_output=True, text=True, check=False
+        _musubi("ingest", *files, "--config", str(config), "--json"), capture_output=True, text=True, check=False
     )
     if done.returncode != DONE:
         raise Unavailable(f"musubi ingest {storage} ended with {done.returncode}: {done.stderr.strip()[-300:]}")
     json.loads(done.stdout.splitlines()[-1])
+
+
+def _send(port: int, message: bytes) -> str:
+    """One message over MLLP. Returns MSA-1 of its acknowledgement: AA, AE or AR."""
+    decoder = Decoder(64 * 1024)
+    with socket.create_connection(("127.0.0.1", port), timeout=START_WITHIN_S) as wire:
+        wire.sendall(frame(message))
+        while data := wire.recv(4096):
+            for block in decoder.feed(data):
+                return block.data.partition(b"\rMSA|")[2][:2].decode("ascii", "replace")
+    raise Unavailable(f"the node at MLLP port {port} did not acknowledge a message")
 
 
 @contextmanager

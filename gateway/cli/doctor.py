@@ -72,7 +72,7 @@ def _checks(config: Path | None, now: Callable[[], datetime]) -> Iterator[Check]
         yield Check("configuration", "error", str(error))
         return
     try:
-        check_may_serve(settings)
+        check_may_serve(settings, ("http", "mllp"))
         yield Check("configuration", "ok", f"{settings.community.name} ({settings.community.id})")
     except ConfigurationError as error:
         yield Check("configuration", "error", str(error))

@@ -21,6 +21,7 @@ from gateway.cli._frame import (
 from gateway.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from gateway.model.identity import PatientId
     from gateway.services.ingest.summary import Summary
 
 
@@ -31,6 +32,10 @@ def ingest(
     workers: Annotated[int, typer.Option(help="Worker processes; 0: one a core.", min=0, max=256)] = 0,
     rejects: Annotated[Path | None, typer.Option(help="Where rejects.jsonl goes.")] = None,
     facility: Annotated[str, typer.Option(help="OID of the facility; wins over MSH-4 and folder.")] = "",
+    patient: Annotated[str, typer.Option(help="ID^^^&OID&ISO: whose the medication notebooks (お薬手帳) are.")] = "",
+    index: Annotated[
+        Path | None, typer.Option(help="Export (CSV) or SQLite copy of SSMIXIDX: read what it names as new.")
+    ] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> int:
@@ -38,13 +43,14 @@ def ingest(
     from gateway import app as parts
 
     need_oid(facility, "--facility")
-    need([Path(path) for path in paths])
+    need([Path(path) for path in paths] + ([index] if index else []))
+    owner = _patient(patient)
     settings = settings_of(config)
     rejects_file = rejects or settings.directory / "rejects.jsonl"
     if rejects_file.is_dir() or not rejects_file.parent.is_dir():  # said now, not after a night of reading
         raise ConfigurationError(f"{shown(rejects_file)}: rejects go into a file, in a folder that is there")
     with parts.storage(settings) as store:
-        run = parts.ingestor(settings, store, facility)
+        run = parts.ingestor(settings, store, facility, owner)
         progress = _Progress(quiet=as_json or not sys.stderr.isatty())
         with progress:
             summary = run.run(
@@ -53,12 +59,22 @@ def ingest(
                 workers=workers or settings.ingest.workers,
                 dry_run=dry_run,
                 progress=progress.show,
+                index=index,
             )
     if as_json:
         print_json(summary.as_dict())
     else:
         _print(summary, dry_run)
     return FINDINGS if summary.reject_codes else DONE
+
+
+def _patient(cx: str) -> "PatientId | None":
+    from gateway.model.identity import PatientId
+
+    try:
+        return PatientId.parse(cx) if cx else None
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--patient") from None
 
 
 class _Progress:

@@ -28,11 +28,19 @@ url = "file:blobs"               # documents larger than 64 KiB; smaller ones ar
 host = "127.0.0.1"
 port = 8080
 
+[mllp]                           # HL7 v2 messages of hospital systems
+host = "127.0.0.1"
+port = 2575
+
 [security]
 mode = "open"                    # loopback only: no TLS, no assertion, for trials and tests
 
 [federation]
 deadline_s = 10                  # total for one question to all communities
+
+[mapping]
+# overlay = "site/"              # the site's own code tables and rows (docs/overlay.md)
+# dialect = "1.2.0"              # URIs that convert and export write: 1.2.0 | 1.1.2 | clins
 
 # [[authorities]]                # a patient-id domain this node knows: one block a hospital
 # oid = "1.2.392.200119.99999.2"

@@ -9,20 +9,24 @@ from gateway.cli._frame import DONE, ConfigOption, app, settings_of
 
 @app.command()
 def serve(
-    role: Annotated[str, typer.Option(help="all or http.")] = "all",
+    role: Annotated[str, typer.Option(help="all, or some of http,mllp.")] = "all",
     config: ConfigOption = None,
 ) -> int:
     """Run this node until it is told to stop (SIGTERM, Ctrl-C)."""
     from gateway import app as parts
 
     wanted = tuple(role.split(","))
+    known = ", ".join(("all", *parts.ROLES))
     unknown = [word for word in wanted if word not in ("all", *parts.ROLES)]
     if unknown:
-        raise typer.BadParameter(f"{unknown[0]}: this version runs all or http", param_hint="--role")
+        raise typer.BadParameter(f"{unknown[0]}: this version runs {known}", param_hint="--role")
+    roles = parts.ROLES if "all" in wanted else tuple(name for name in parts.ROLES if name in wanted)
     settings = settings_of(config)
 
     def announce() -> None:
-        typer.echo(f"{settings.community.name} ({settings.community.id}) at {settings.http.url}/fhir", err=True)
+        where = {"http": f"{settings.http.url}/fhir", "mllp": f"mllp://{settings.mllp.host}:{settings.mllp.port}"}
+        places = ", ".join(where[name] for name in roles)
+        typer.echo(f"{settings.community.name} ({settings.community.id}) at {places}", err=True)
 
-    parts.serve(settings, announce=announce)
+    parts.serve(settings, roles, announce=announce)
     return DONE

@@ -118,7 +118,7 @@ def decode(data: bytes, base: int = 0) -> Decoded:
         raws, offsets = _drop_control(raws, offsets, issues)
     if data.isascii():
         if b"\x1b" in data:
-            segments, charset = _seven_bit(raws, offsets, issues)
+            segments, charset = _seven_bit(data, raws, offsets, issues)
         else:
             segments, charset = [raw.decode("ascii") for raw in raws], ASCII
     else:
@@ -185,16 +185,24 @@ def _where(raws: list[bytes], at: int) -> str:
     return f"{name.decode('ascii', 'replace')}[{sum(raw[:3] == name for raw in raws[: at + 1])}]"
 
 
-def _seven_bit(raws: list[bytes], offsets: list[int], issues: list[Issue]) -> tuple[list[str], str]:
-    """ISO-2022-JP: the strict codec for each segment that shifts, the wide reader for those it refuses."""
+def _known_escapes(data: bytes) -> bool:
+    """Whether JIS X 0208 and ASCII are all that is shifted to."""
+    return data.count(b"\x1b$B") + data.count(b"\x1b(B") == data.count(b"\x1b")
+
+
+def _seven_bit(data: bytes, raws: list[bytes], offsets: list[int], issues: list[Issue]) -> tuple[list[str], str]:
+    """ISO-2022-JP: the strict codec for each segment that shifts, the wide reader for those it refuses.
+    `data`: the whole message, of which `raws` are the segments."""
     segments: list[str] = []
     wide: list[int] = []
+    all_known = _known_escapes(data)
     for at, raw in enumerate(raws):
         if b"\x1b" not in raw:
             segments.append(raw.decode("ascii"))
             continue
         last = raw.rfind(b"\x1b")
-        if raw[last + 1 : last + 3] != b"(B" or b"\x1b(J" in raw:
+        # The codec passes over escapes it does not know, and takes what follows them along: a separator, say.
+        if raw[last + 1 : last + 3] != b"(B" or not (all_known or _known_escapes(raw)):
             text = None
         else:
             try:
@@ -242,7 +250,7 @@ def _read_wide(
 
 _UNCLOSED: Final = {
     "end": "it stands at the end of the segment",
-    "recovered": "it was ended at the next field separator",
+    "recovered": "it was ended at the next separator",
     "doubtful": "later fields of this segment may be part of its text",
 }
 

@@ -14,6 +14,8 @@ UTF_8: Final = "UTF-8"
 SHIFT_JIS: Final = "Shift_JIS"
 EUC_JP: Final = "EUC-JP"
 
+_LITTLE: Final = 3
+"""Places; the bytes of one damaged character of UTF-8."""
 _WEIGHED: Final = 4000
 """Characters looked at to choose between two readings that both fit."""
 _NOT_CP932 = re.compile("[\x80\xa0\uf8f0-\uf8f3]")
@@ -52,7 +54,9 @@ def read_segments(raws: list[bytes], declared: frozenset[str]) -> list[Reading]:
     if together is not None:
         others = [together._replace(text=text) for text in together.text.split("\n")]
     else:
-        others = [_japanese(raw, declared) or _damaged(raw, declared) for raw in rest]
+        whole_ones = [_japanese(raw, declared) for raw in rest]
+        seen = frozenset(one.charset for one in (*readings, *whole_ones) if one is not None)
+        others = [one or _damaged(raw, declared, seen) for raw, one in zip(rest, whole_ones, strict=True)]
     queue = iter(others)
     return [reading or next(queue) for reading in readings]
 
@@ -80,7 +84,7 @@ def _first_bad(raw: bytes, codec: str) -> int:
 
 def _japanese(data: bytes, declared: frozenset[str]) -> Reading | None:
     """CP932 or EUC-JP without any damage, or None."""
-    shift_jis, euc = _cp932(data), _euc(data)
+    shift_jis, euc = cp932(data), _euc(data)
     if shift_jis is None or euc is None:
         if shift_jis is not None:
             return Reading(shift_jis, SHIFT_JIS)
@@ -95,7 +99,8 @@ def _japanese(data: bytes, declared: frozenset[str]) -> Reading | None:
     return Reading(shift_jis, SHIFT_JIS, guessed=True)
 
 
-def _cp932(data: bytes) -> str | None:
+def cp932(data: bytes) -> str | None:
+    """Shift_JIS as Windows writes it, in the JIS reading; None when a byte has no character there."""
     try:
         text = data.decode("cp932")
     except UnicodeDecodeError:
@@ -166,8 +171,9 @@ def _common(char: str) -> bool:
     return len(encoded) == 2 and 0xA1 <= encoded[0] <= 0xCF
 
 
-def _damaged(raw: bytes, declared: frozenset[str]) -> Reading:
-    """The reading that loses least, when none is whole; what is lost is U+FFFD."""
+def _damaged(raw: bytes, declared: frozenset[str], seen: frozenset[str]) -> Reading:
+    """The reading that loses least, when none is whole; what is lost is U+FFFD. A little damage in a charset of the
+    message's other segments is damage, and no character of another charset (ED A0 80 is no 恝)."""
     readings = []
     for charset, codec, handler in (
         (UTF_8, "utf-8", "replace"),
@@ -178,4 +184,7 @@ def _damaged(raw: bytes, declared: frozenset[str]) -> Reading:
         if charset == SHIFT_JIS:
             text = _NOT_CP932.sub(REPLACEMENT, text.translate(FOLD))
         readings.append(Reading(text, charset, text.count(REPLACEMENT), _first_bad(raw, codec)))
-    return min(readings, key=lambda reading: (reading.bad, reading.charset not in declared))
+    return min(
+        readings,
+        key=lambda one: (one.charset not in seen or one.bad > _LITTLE, one.bad, one.charset not in declared),
+    )

@@ -6,6 +6,7 @@ and shifts that were never closed. Nothing disappears: what has no character bec
 """
 
 import re
+from functools import cache, lru_cache
 from typing import Final, NamedTuple
 
 REPLACEMENT: Final = "\ufffd"
@@ -27,6 +28,7 @@ _CODECS: Final = {
     b"$(P": ("iso2022_jp_2004", b"\x1b$(P"),
 }
 _BAR: Final = 0x7C
+_CARET: Final = 0x5E
 
 
 class WideText(NamedTuple):
@@ -85,11 +87,13 @@ def _where_it_should_close(run: bytes, set_: bytes) -> tuple[str, int]:
     """(how, length of the run) of a run that reaches the end of its segment.
 
     A `|` where a character begins is a field separator: JIS X 0208 has nothing in row 92, half-width kana end at
-    0x5F. NEC's copies of IBM characters do sit in row 92, but they do not end a segment without a shift back.
+    0x5F. NEC's copies of IBM characters do sit in row 92, but they do not end a segment without a shift back. A `^`
+    there is a component separator when fields follow: row 62 holds rare kanji only (渕 濤 滉), and waiting for the
+    `|` would turn the components between into kanji that nobody wrote.
     """
     step = 1 if set_ == b"(I" else 2
     for at in range(0, len(run), step):
-        if run[at] == _BAR:
+        if run[at] == _BAR or (run[at] == _CARET and b"|" in run[at:]):
             return "recovered", at
     return ("doubtful" if b"|" in run or b"^" in run else "end"), len(run)
 
@@ -173,3 +177,41 @@ def vendor_character(pair: bytes) -> str | None:
         return bytes((lead, trail)).decode("cp932").translate(FOLD)
     except UnicodeDecodeError:
         return None
+
+
+@cache
+def _vendor_pairs() -> dict[str, bytes]:
+    """Vendor character -> its JIS pair; the lower row where two have it, as CP50220 does."""
+    found: dict[str, bytes] = {}
+    for row in (0x2D, *range(0x79, 0x7D)):
+        for cell in range(0x21, 0x7F):
+            pair = bytes((row, cell))
+            if char := vendor_character(pair):
+                found.setdefault(char, pair)
+    return found
+
+
+def encode_wide(text: str) -> bytes:
+    """ISO-2022-JP, each run ending in ASCII: what decode_wide reads, vendor characters (髙, ①) and half-width kana
+    included. A character of none of these sets becomes 〓, the mark printers use for a missing type."""
+    text = text.translate(FOLD)
+    try:
+        return text.encode("iso2022_jp")
+    except UnicodeEncodeError:
+        return b"".join(map(_encoded, _RUN.findall(text)))
+
+
+_RUN = re.compile(r"[\x00-\x7f]+|[^\x00-\x7f]")
+
+
+@lru_cache(maxsize=4096)
+def _encoded(run: str) -> bytes:
+    for codec in ("iso2022_jp", "iso2022_jp_ext"):
+        try:
+            return run.encode(codec)
+        except UnicodeEncodeError:
+            continue
+    return b"\x1b$B" + _vendor_pairs().get(run, _GETA) + b"\x1b(B"
+
+
+_GETA: Final = b"\x22\x2e"

@@ -5,7 +5,7 @@ the sender can read it. Faults are for the envelope, addressing and XML; an erro
 answer with a RegistryErrorList.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -63,13 +63,27 @@ class Envelope:
     to: str
     body: etree._Element | None
     headers: tuple[etree._Element, ...] = ()
+    reply_to: str = ""
+    """Where the answer goes when it does not go back on the same connection; only addresses the reader allowed."""
 
 
 # -- reading -----------------------------------------------------------------------------------------------------
 
 
-def read(data: bytes, limits: xml.XmlLimits, *, understood: frozenset[str] = frozenset()) -> Envelope:
-    """Reads a request. `understood` names headers ({namespace}local) beside WS-Addressing that the caller handles.
+def nowhere(address: str) -> bool:
+    """The addresses answers may be delivered to: none, they go back on the same connection."""
+    return False
+
+
+def read(
+    data: bytes,
+    limits: xml.XmlLimits,
+    *,
+    understood: frozenset[str] = frozenset(),
+    may_reply: Callable[[str], bool] = nowhere,
+) -> Envelope:
+    """Reads a request. `understood` names headers ({namespace}local) beside WS-Addressing that the caller handles;
+    `may_reply` says to which addresses (wsa:ReplyTo) an answer may be delivered later.
 
     Raises SoapFault (VersionMismatch, MustUnderstand, addressing) and whatever `xml.parse` raises.
     """
@@ -91,9 +105,9 @@ def read(data: bytes, limits: xml.XmlLimits, *, understood: frozenset[str] = fro
                 subcodes=("wsa:MessageAddressingHeaderRequired",),
                 relates_to=message_id,
             )
-    _check_reply_to(headers, message_id)
+    reply_to = _reply_to(headers, message_id, may_reply)
     relates_to = "".join(xml.text_of(header) for header in headers if header.tag == f"{{{WSA}}}RelatesTo")
-    return Envelope(found["Action"], message_id, relates_to, found.get("To", ""), body, headers)
+    return Envelope(found["Action"], message_id, relates_to, found.get("To", ""), body, headers, reply_to)
 
 
 def read_answer(data: bytes, limits: xml.XmlLimits) -> Envelope:
@@ -170,30 +184,37 @@ def _addressing(headers: tuple[etree._Element, ...]) -> dict[str, str]:
     return found
 
 
-def _check_reply_to(headers: tuple[etree._Element, ...], message_id: str) -> None:
-    """Answers go back on the same connection: opening one to an address found in a message would let any sender
-    point us at the inside of our own network."""
+def _reply_to(headers: tuple[etree._Element, ...], message_id: str, may_reply: Callable[[str], bool]) -> str:
+    """Where the answer goes; empty: back on the same connection. Opening one to any address found in a message would
+    let every sender point us at the inside of our own network."""
+    found = ""
     for header in headers:
         if header.tag in (f"{{{WSA}}}ReplyTo", f"{{{WSA}}}FaultTo"):
             address = xml.text_of(header.find(f"{{{WSA}}}Address"))
-            if address != ANONYMOUS:
+            if address != ANONYMOUS and may_reply(address):
+                found = address if header.tag == f"{{{WSA}}}ReplyTo" else found
+            elif address != ANONYMOUS:
                 raise SoapFault(
                     "Sender",
                     "answers are given on the same connection only (wsa:Address anonymous)",
                     subcodes=("wsa:InvalidAddressingHeader", "wsa:OnlyAnonymousAddressSupported"),
                     relates_to=message_id,
                 )
+    return found
 
 
 # -- writing -----------------------------------------------------------------------------------------------------
 
 
-def answer(action: str, message_id: str, relates_to: str, body: bytes) -> bytes:
-    """A response envelope around a rendered body; `message_id` and `relates_to` are URIs such as urn:uuid:..."""
+def answer(
+    action: str, message_id: str, relates_to: str, body: bytes, *, to: str = ANONYMOUS, headers: str = ""
+) -> bytes:
+    """A response envelope around a rendered body; `message_id` and `relates_to` are URIs such as urn:uuid:..., `to` is
+    where an asynchronous one is delivered, `headers` are further header blocks."""
     related = f"<wsa:RelatesTo>{escape(relates_to)}</wsa:RelatesTo>" if relates_to else ""
     return _envelope(
         f'<wsa:Action soap:mustUnderstand="true">{escape(action)}</wsa:Action>'
-        f"<wsa:MessageID>{escape(message_id)}</wsa:MessageID>{related}<wsa:To>{ANONYMOUS}</wsa:To>",
+        f"<wsa:MessageID>{escape(message_id)}</wsa:MessageID>{related}<wsa:To>{escape(to)}</wsa:To>{headers}",
         body,
     )
 

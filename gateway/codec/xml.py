@@ -74,6 +74,9 @@ def _check_shape(root: etree._Element, limits: XmlLimits) -> None:
             raise LimitExceeded(f"XML deeper than {limits.max_depth}")
         if len(element.attrib) > limits.max_attributes:
             raise LimitExceeded(f"XML element with more than {limits.max_attributes} attributes")
+        if str(element.tag).count("}") > 1 or any(str(name).count("}") > 1 for name in element.attrib):
+            # lxml writes a name as {namespace}local and cannot read such a one again.
+            raise BadInput("an XML namespace that is no URI")
         names = [local_name(element), *(str(name).rpartition("}")[2] for name in element.attrib)]
         if any(len(name) > limits.max_name for name in names):
             raise LimitExceeded(f"XML name longer than {limits.max_name} characters")

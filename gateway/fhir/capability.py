@@ -15,11 +15,23 @@ _EVERYWHERE = (
     ("_id", "token", f"{_R4}Resource-id"),
     ("_lastUpdated", "date", f"{_R4}Resource-lastUpdated"),
 )
+_IDENTITY: dict[str, Any] = {
+    "interaction": [{"code": code} for code in (*_INTERACTIONS, "update", "delete")],
+    "updateCreate": True,
+    "conditionalUpdate": True,
+    "conditionalDelete": "single",
+    "operation": [
+        {"name": "ihe-pix", "definition": "https://profiles.ihe.net/ITI/PIXm/OperationDefinition/IHE.PIXm.pix"},
+        {"name": "match", "definition": "http://hl7.org/fhir/OperationDefinition/Patient-match"},
+    ],
+}
+"""Conditional update and delete by identifier (ITI-104), $ihe-pix (ITI-83) and $match (ITI-119)."""
 
 
 @lru_cache(maxsize=8)
-def capability(base: str, version: str, started: str, mode: str) -> bytes:
-    """`started` (FHIR dateTime) is when this process began to say so; `mode` is open or enforced."""
+def capability(base: str, version: str, started: str, mode: str, identity: bool = False) -> bytes:
+    """`started` (FHIR dateTime) is when this process began to say so; `mode` is open or enforced; `identity`: Patient
+    takes part in ITI-83, 104 and 119."""
     security = "no authentication: open mode, reachable on the loopback address only" if mode == "open" else mode
     statement: dict[str, Any] = {
         "resourceType": "CapabilityStatement",
@@ -30,12 +42,15 @@ def capability(base: str, version: str, started: str, mode: str) -> bytes:
         "software": {"name": "Musubi", "version": version},
         "implementation": {"description": "Musubi (結び), gateway between regional EHRs", "url": base},
         "fhirVersion": FHIR_VERSION,
-        "format": ["application/fhir+json", "json"],
+        "format": ["application/fhir+json", "json", "application/fhir+xml", "xml"],
         "rest": [
             {
                 "mode": "server",
                 "security": {"cors": False, "description": security},
-                "resource": [_resource(type_, parameters) for type_, parameters in PARAMETERS.items()],
+                "resource": [
+                    _resource(type_, parameters) | (_IDENTITY if identity and type_ == "Patient" else {})
+                    for type_, parameters in PARAMETERS.items()
+                ],
             }
         ],
     }

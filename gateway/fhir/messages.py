@@ -9,7 +9,9 @@ from gateway.errors import GatewayError, codes_for
 FHIR_JSON = "application/fhir+json"
 CONTENT_TYPE = f"{FHIR_JSON}; charset=utf-8"
 FHIR_VERSIONS = ("4.0", "4.0.1")
-_JSON = frozenset({FHIR_JSON, "application/json", "text/json", "json", "application/json+fhir"})
+FHIR_XML = "application/fhir+xml"
+JSON_NAMES = frozenset({FHIR_JSON, "application/json", "text/json", "json", "application/json+fhir"})
+XML_NAMES = frozenset({FHIR_XML, "application/xml", "text/xml", "xml", "application/xml+fhir"})
 _ANY = frozenset({"*/*", "application/*"})
 MAX_ACCEPT = 1024
 """Characters of an Accept header that are read."""
@@ -65,27 +67,47 @@ def error_answer(error: GatewayError) -> FhirResponse:
 
 
 def check_acceptable(request: FhirRequest) -> None:
-    """Refused(406) unless JSON of FHIR 4.0 will do. `_format` wins over Accept (R4 3.1.0.1.11)."""
+    """Refused(406) for a caller who takes neither of the two formats."""
+    wants_xml(request)
+
+
+def wants_xml(request: FhirRequest) -> bool:
+    """Refused(406) unless JSON or XML of FHIR 4.0 will do. `_format` wins over Accept; with equal weight JSON does."""
     wanted = [value for name, value in request.query if name == "_format"]
     if wanted:
         # A `+` that was not percent-encoded in the URL arrives as a blank.
-        given = [value.partition(";")[0].strip().replace(" ", "+").lower() for value in wanted]
-        if not set(given) <= _JSON:
-            raise Refused(406, "not-supported", "_format: this server answers in JSON (application/fhir+json)")
-        return
+        given = {value.partition(";")[0].strip().replace(" ", "+").lower() for value in wanted}
+        if given <= JSON_NAMES:
+            return False
+        if given <= XML_NAMES:
+            return True
+        raise Refused(406, "not-supported", f"_format: this server answers in {FHIR_JSON} or {FHIR_XML}")
     accept = request.headers.get("accept", "")[:MAX_ACCEPT]
-    if accept.strip() and not any(_accepts_json(one) for one in accept.split(",")):
-        raise Refused(406, "not-supported", "Accept: this server answers in application/fhir+json, FHIR version 4.0")
-
-
-def _accepts_json(media_range: str) -> bool:
-    kind, *parameters = (part.strip().lower() for part in media_range.split(";"))
-    if kind not in _JSON and kind not in _ANY:
+    if not accept.strip():
         return False
+    json, xml = (
+        max((_weight(one, kinds) for one in accept.split(",")), default=0.0) for kinds in (JSON_NAMES, XML_NAMES)
+    )
+    if not json and not xml:
+        raise Refused(
+            406, "not-supported", f"Accept: this server answers in {FHIR_JSON} or {FHIR_XML}, FHIR version 4.0"
+        )
+    return xml > json
+
+
+def _weight(media_range: str, kinds: frozenset[str]) -> float:
+    """q of a range that takes one of these kinds, a little less where it is a wildcard; 0 when it takes none."""
+    kind, *parameters = (part.strip().lower() for part in media_range.split(";"))
+    if kind not in kinds and kind not in _ANY:
+        return 0.0
+    weight = 1.0
     for parameter in parameters:
-        name, _, value = parameter.partition("=")
-        if name.strip() == "q" and value.strip().strip("0.") == "":
-            return False
-        if name.strip() == "fhirversion" and value.strip().strip('"') not in FHIR_VERSIONS:
-            return False
-    return True
+        name, _, value = (part.strip() for part in parameter.partition("="))
+        if name == "fhirversion" and value.strip('"') not in FHIR_VERSIONS:
+            return 0.0
+        if name == "q":
+            try:
+                weight = min(1.0, max(0.0, float(value)))
+            except ValueError:
+                return 0.0
+    return weight if kind in kinds else weight * 0.99

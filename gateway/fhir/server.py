@@ -4,27 +4,45 @@
     GET  /Type/id                        read
     GET  /Type/id/_history               history
     GET  /Type/id/_history/version       vread
-    GET  /Type?..., POST /Type/_search   search
+    GET  /Type?..., POST /Type/_search   search (ITI-78 on Patient)
+    GET, POST /Patient/$ihe-pix          ITI-83
+    POST /Patient/$match                 ITI-119
+    PUT, DELETE /Patient?identifier=     ITI-104
 
-Writing interactions come with a later version; they are answered 405. HEAD is GET without the body.
+Other writing interactions come with a later version; they are answered 405. HEAD is GET without the body.
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from gateway.errors import BadInput, GatewayError, UnknownResource
+from gateway.fhir import patient_match, person_feed, pixm
 from gateway.fhir import read as reading
 from gateway.fhir import search as searching
 from gateway.fhir.capability import capability
-from gateway.fhir.messages import FhirRequest, FhirResponse, Refused, check_acceptable, error_answer, json_answer
+from gateway.fhir.formats import Parse, Render, in_xml, resource_in
+from gateway.fhir.messages import (
+    FhirRequest,
+    FhirResponse,
+    Refused,
+    check_acceptable,
+    error_answer,
+    json_answer,
+    wants_xml,
+)
 from gateway.model.audit import AuditRecord
 from gateway.model.caller import Caller, Scope
 from gateway.model.resource import Clause, PatientIdentifierClause, ReferenceClause
 from gateway.ports import AuditLog, Resources
+from gateway.profiles.finding import Finding
+from gateway.services.persons import Persons
 from gateway.services.search import TYPES, SearchRules
 from gateway.services.search.values import FHIR_ID
 
 QUERY, EXPORT = "110112", "110106"  # DICOM EventID: Query; Export, which IHE uses for the side that hands data out
+RECORD = "110110"  # Patient Record
 _TYPE_NAME = re.compile(r"[A-Z][A-Za-z]{1,63}", re.ASCII)
 _READING = ("GET", "HEAD")
 
@@ -42,7 +60,13 @@ class FhirServices:
     """Of the software."""
     started: str
     """FHIR dateTime of the start of the process: CapabilityStatement.date."""
+    render_xml: Render
+    parse_xml: Parse
     mode: str = "open"
+    persons: Persons | None = None
+    """None: this node has no identity faces."""
+    check: Callable[[dict[str, Any]], Sequence[Finding]] = lambda _: ()
+    """Of a resource that somebody sends."""
 
 
 @dataclass(slots=True)
@@ -53,6 +77,13 @@ class _Trace:
     action: str = "E"
     object: str = ""
     patient: str = ""
+    transaction: str = "rest"
+    xml: bool = False
+    """A search form asked for XML."""
+    silent: bool = False
+    """The act stored its own audit record, in the commit that stored what it did."""
+    retired: str = ""
+    """CX of a record that a merge retired; its end is an audit record of its own (ITI TF-2: 3.8.5.1, 3.104.5.1)."""
 
 
 def handle(request: FhirRequest, services: FhirServices, caller: Caller, scope: Scope) -> FhirResponse:
@@ -60,21 +91,26 @@ def handle(request: FhirRequest, services: FhirServices, caller: Caller, scope: 
     trace = _Trace()
     try:
         response = _route(request, services, caller, scope, trace)
+        if trace.xml or wants_xml(request):
+            response = in_xml(response, services.render_xml)
     except GatewayError as error:
-        response = error_answer(error)
-    services.audit.record(
-        AuditRecord(
-            event=trace.event,
-            transaction="rest",
-            action=trace.action,
-            outcome=0 if response.status < 400 else 4 if response.status < 500 else 8,
-            actor=caller.user or caller.node,
-            address=caller.address,
-            patient=trace.patient,
-            object=trace.object,
-            detail=f"{request.method} {response.status}",
-        )
+        response = _in_the_format_asked(error_answer(error), request, services)
+    record = AuditRecord(
+        event=trace.event,
+        transaction=trace.transaction,
+        action=trace.action,
+        outcome=0 if response.status < 400 else 4 if response.status < 500 else 8,
+        actor=caller.user or caller.node,
+        address=caller.address,
+        patient=trace.patient,
+        object=trace.object,
+        detail=f"{request.method} {response.status}",
     )
+    records = [] if trace.silent else [record]
+    if trace.retired:
+        records.append(replace(record, action="D", patient=trace.retired, detail="merged"))
+    if records:
+        services.audit.record(*records)
     return response
 
 
@@ -92,7 +128,12 @@ def _route(request: FhirRequest, services: FhirServices, caller: Caller, scope: 
     trace.object = type_ if _TYPE_NAME.fullmatch(type_) else ""
     if type_ not in TYPES:
         raise Refused(404, "not-supported", "this server has no such resource type; /metadata lists what it has")
+    identity = type_ == "Patient" and services.persons is not None
     match parts[1:]:
+        case [operation] if identity and operation in (pixm.OPERATION, patient_match.OPERATION):
+            return _identity(request, services, caller, scope, trace, operation)
+        case [] if identity and request.method in ("PUT", "DELETE"):
+            return _feed(request, services, caller, trace)
         case []:
             _only(request, _READING, "this version stores through its feeds only")
             return _search(request, services, caller, scope, trace, type_)
@@ -106,10 +147,60 @@ def _route(request: FhirRequest, services: FhirServices, caller: Caller, scope: 
     raise UnknownResource("no such address here")
 
 
+def _in_the_format_asked(answer: FhirResponse, request: FhirRequest, services: FhirServices) -> FhirResponse:
+    """An OperationOutcome in XML for who asked for it; in JSON when what was asked for is not to be had."""
+    try:
+        if wants_xml(request):
+            return in_xml(answer, services.render_xml)
+    except Refused:
+        pass
+    return answer
+
+
+def _identity(
+    request: FhirRequest, services: FhirServices, caller: Caller, scope: Scope, trace: _Trace, operation: str
+) -> FhirResponse:
+    """The operations on Patient that are IHE transactions."""
+    assert services.persons is not None
+    check_acceptable(request)
+    trace.object = f"Patient/{operation}"
+    if operation == pixm.OPERATION:
+        trace.transaction = "ITI-83"
+        _only(request, ("GET", "HEAD", "POST"), "$ihe-pix is asked by GET or POST")
+        body = _sent(request, services) if request.method == "POST" and request.body else None
+        trace.patient = pixm.about(request, body, services.persons)
+        return pixm.cross_reference(request, body, services.persons, scope)
+    trace.transaction = "ITI-119"
+    _only(request, ("POST",), "$match is asked by POST")
+    return patient_match.match(request, _sent(request, services), services.persons, services.resources, scope)
+
+
+def _feed(request: FhirRequest, services: FhirServices, caller: Caller, trace: _Trace) -> FhirResponse:
+    """ITI-104; the feed leaves its audit record in the commit that stores it."""
+    assert services.persons is not None
+    trace.transaction, trace.event = person_feed.TRANSACTION, RECORD
+    if request.method == "DELETE":
+        trace.action = "D"
+        told = person_feed.delete(request, services.persons, caller)
+    else:
+        trace.action = "U"
+        patient = _sent(request, services)
+        findings = services.check({"id": "new", **patient})
+        told = person_feed.put(request, patient, findings, services.persons, services.resources, caller)
+    trace.patient, trace.silent, trace.retired = told.patient, told.stored, told.retired if told.stored else ""
+    return told.response
+
+
+def _sent(request: FhirRequest, services: FhirServices) -> dict[str, Any]:
+    return resource_in(request, services.parse_xml)
+
+
 def _metadata(request: FhirRequest, services: FhirServices) -> FhirResponse:
     _only(request, _READING, "the CapabilityStatement is read")
     check_acceptable(request)
-    return json_answer(200, capability(request.base, services.version, services.started, services.mode))
+    return json_answer(
+        200, capability(request.base, services.version, services.started, services.mode, services.persons is not None)
+    )
 
 
 def _one(
@@ -118,6 +209,8 @@ def _one(
     check_acceptable(request)
     if type_ == "Patient":
         trace.patient = f"Patient/{id_}"
+        if not rest:  # IHE PDQm 2:3.78.4.3: a read is the same transaction as the query
+            trace.transaction, trace.event, trace.action = "ITI-78", QUERY, "E"
     match rest:
         case []:
             return reading.read(request, services.resources, type_, id_, scope)
@@ -134,7 +227,9 @@ def _search(
     request: FhirRequest, services: FhirServices, caller: Caller, scope: Scope, trace: _Trace, type_: str
 ) -> FhirResponse:
     given = searching.parameters(request)
-    check_acceptable(request if request.method != "POST" else _with_query(request, given))
+    if type_ == "Patient":
+        trace.transaction = "ITI-78"
+    trace.xml = wants_xml(request if request.method != "POST" else _with_query(request, given))
     bound_to = "|".join((caller.node, caller.user, caller.purpose))
     search = searching.understand(request, type_, given, services.rules, services.cursor_key, bound_to)
     trace.object = f"{type_}?{'&'.join(name for name, _ in search.used)}"

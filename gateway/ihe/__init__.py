@@ -3,28 +3,47 @@ are made from it."""
 
 from typing import BinaryIO, Final
 
-from gateway.ihe import _wsdl, iti18, iti38, iti39, iti43
-from gateway.ihe._soap import Transaction, WireResponse, answer
+from gateway.codec import soap
+from gateway.ihe import _wsdl, iti18, iti38, iti39, iti43, iti44, iti45, iti47, iti55, iti56
+from gateway.ihe._soap import Operation, WireResponse, answer
+from gateway.ihe._v3 import V3Services
 from gateway.model.caller import Caller
 from gateway.services.documents import DocumentServices
 
-TRANSACTIONS: Final[tuple[Transaction, ...]] = (
+TRANSACTIONS: Final[tuple[Operation, ...]] = (
     iti18.TRANSACTION,
     iti38.TRANSACTION,
     iti39.TRANSACTION,
     iti43.TRANSACTION,
+    iti44.ADD,
+    iti44.REVISE,
+    iti44.MERGE,
+    iti45.TRANSACTION,
+    iti47.TRANSACTION,
+    iti47.CONTINUATION,
+    iti47.CANCEL,
+    iti55.NOW,
+    iti55.DEFERRED,
+    iti55.ASYNCHRONOUS_ANSWER,
+    iti55.DEFERRED_ANSWER,
+    iti56.TRANSACTION,
 )
 
 PATHS: Final = tuple(sorted({transaction.path for transaction in TRANSACTIONS}))
 """URL paths of the SOAP endpoints."""
 
+PERSON_PATHS: Final = frozenset({"/pixv3", "/pdqv3", "/xcpd"})
+"""Those whose transactions work with V3Services; the others work with DocumentServices."""
 
-def at(path: str) -> tuple[Transaction, ...]:
+
+def at(path: str) -> tuple[Operation, ...]:
     """The transactions of one endpoint; empty when the path is none of PATHS."""
     return tuple(transaction for transaction in TRANSACTIONS if transaction.path == path)
 
 
-def dispatch(path: str, content_type: str, body: BinaryIO, services: DocumentServices, caller: Caller) -> WireResponse:
+def dispatch(
+    path: str, content_type: str, body: BinaryIO, services: DocumentServices | V3Services, caller: Caller
+) -> WireResponse:
     """Answers one POST to an endpoint of PATHS. The body of the answer may be a stream and is to be read once.
 
     The audit record is stored when this returns. Raises KeyError for a path that is no endpoint.
@@ -32,7 +51,9 @@ def dispatch(path: str, content_type: str, body: BinaryIO, services: DocumentSer
     transactions = at(path)
     if not transactions:
         raise KeyError(path)
-    return answer(transactions, content_type, body, services, caller)
+    # Only the gateways' discovery has answers that come later.
+    may_reply = services.may_reply if isinstance(services, V3Services) and path == "/xcpd" else soap.nowhere
+    return answer(transactions, content_type, body, services, caller, may_reply)
 
 
 def wsdl(path: str, address: str) -> bytes:

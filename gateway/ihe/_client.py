@@ -34,6 +34,8 @@ class Peer:
     """URL of its responding gateway."""
     name: str = ""
     documents_per_request: int = 0
+    xcpd: str = ""
+    """URL where it answers ITI-55."""
 
 
 class Finding(NamedTuple):

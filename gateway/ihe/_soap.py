@@ -6,9 +6,9 @@ stored before the first byte of the answer is given away.
 
 import logging
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Final, NamedTuple
+from typing import Any, BinaryIO, Final, NamedTuple, Protocol
 
 from lxml import etree
 
@@ -18,6 +18,8 @@ from gateway.codec.mtom import OutPart
 from gateway.errors import BadInput, GatewayError, Unavailable, codes_for
 from gateway.model.audit import AuditRecord
 from gateway.model.caller import Caller, Scope
+from gateway.model.clock import Chance
+from gateway.ports import AuditLog
 from gateway.services.documents import DocumentServices
 
 _CHUNK: Final = 64 * 1024
@@ -26,7 +28,9 @@ _LOG = logging.getLogger("gateway.ihe")
 SUCCESS, MINOR, SERIOUS, MAJOR = 0, 4, 8, 12
 """EventOutcomeIndicator (DICOM PS3.15 A.5)."""
 
-_UNDERSTOOD: Final = frozenset({f"{{{soap.WSSE}}}Security"})
+XCPD: Final = "urn:ihe:iti:xcpd:2009"
+
+_UNDERSTOOD: Final = frozenset({f"{{{soap.WSSE}}}Security", f"{{{XCPD}}}CorrelationTimeToLive"})
 # LENIENT: open mode decides nothing by an assertion, so one that must be understood does no harm when it is not read;
 # clients built for ITI-40 always send it.
 
@@ -54,8 +58,43 @@ class Result(NamedTuple):
     """CX of the patient whose data these are, when the request itself did not name one."""
 
 
+class SoapServices(Protocol):
+    """What every SOAP endpoint needs of its services, whatever its transactions do."""
+
+    @property
+    def audit(self) -> AuditLog: ...
+    @property
+    def chance(self) -> Chance: ...
+    @property
+    def spool(self) -> Callable[[], BinaryIO]: ...
+
+
+class Operation(Protocol):
+    """What the envelope, `?wsdl` and the documentation have to know of a transaction."""
+
+    @property
+    def number(self) -> str: ...
+    @property
+    def section(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def action(self) -> str: ...
+    @property
+    def answer_action(self) -> str: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def elements(self) -> tuple[str, str]: ...
+    @property
+    def event(self) -> tuple[str, str]: ...
+    def respond(self, envelope: soap.Envelope, message_id: str, services: Any, caller: Caller) -> "WireResponse": ...
+
+
 @dataclass(frozen=True, slots=True)
 class Transaction:
+    """A transaction of documents (ebXML)."""
+
     number: str
     """ITI-18"""
     section: str
@@ -80,6 +119,15 @@ class Transaction:
     audit: Callable[[Any], Audited]
     """What the audit record says of a request; never query values."""
 
+    @property
+    def answer_action(self) -> str:
+        return f"{self.action}Response"
+
+    def respond(
+        self, envelope: soap.Envelope, message_id: str, services: DocumentServices, caller: Caller
+    ) -> "WireResponse":
+        return _respond(self, envelope, message_id, services, caller)
+
 
 class WireResponse(NamedTuple):
     status: int
@@ -87,22 +135,22 @@ class WireResponse(NamedTuple):
     body: Iterable[bytes]
 
 
-class SoapRequest(NamedTuple):
-    envelope: soap.Envelope
-    transaction: Transaction
-
-
 def answer(
-    transactions: tuple[Transaction, ...], content_type: str, body: BinaryIO, services: DocumentServices, caller: Caller
+    transactions: Sequence[Operation],
+    content_type: str,
+    body: BinaryIO,
+    services: SoapServices,
+    caller: Caller,
+    may_reply: Callable[[str], bool] = soap.nowhere,
 ) -> WireResponse:
-    """One message in, one answer out. `transactions` are those of the path it came in on. Raises nothing of ours."""
+    """One message in, one answer out. `transactions` are those of the path it came in on; `may_reply` allows addresses
+    for answers that are delivered later. Raises nothing of ours."""
     message_id = f"urn:uuid:{services.chance.new_uuid()}"
-    transaction: Transaction | None = None
+    transaction: Operation | None = None
     try:
         try:
-            request = read(transactions, content_type, body, services)
-            transaction = request.transaction
-            response = _respond(request, message_id, services, caller)
+            envelope, transaction = read(transactions, content_type, body, services, may_reply)
+            response = transaction.respond(envelope, message_id, services, caller)
         except soap.SoapFault as fault:
             response = _fault(fault, message_id, transaction or transactions[0], services, caller)
         except GatewayError as error:
@@ -112,15 +160,19 @@ def answer(
             )
     except Exception as error:  # noqa: BLE001 - the edge of SOAP: whatever went wrong, the peer gets a fault
         reference = services.chance.new_uuid()
-        _log_failure(error, str(reference), transaction)
+        log_failure(error, str(reference), transaction)
         failure = soap.SoapFault("Receiver", f"an error of this node; reference {reference}")
-        response = _envelope_response(500, soap.fault(failure, message_id))
+        response = envelope_response(500, soap.fault(failure, message_id))
     return response
 
 
 def read(
-    transactions: tuple[Transaction, ...], content_type: str, body: BinaryIO, services: DocumentServices
-) -> SoapRequest:
+    transactions: Sequence[Operation],
+    content_type: str,
+    body: BinaryIO,
+    services: SoapServices,
+    may_reply: Callable[[str], bool] = soap.nowhere,
+) -> tuple[soap.Envelope, Operation]:
     """Takes the message out of its packaging (plain or MTOM) and finds its transaction. Raises SoapFault, BadInput."""
     media, parameters = mtom.parse_media_type(content_type or soap.MEDIA_TYPE)
     if media == mtom.MULTIPART:
@@ -136,7 +188,7 @@ def read(
         stated = parameters.get("action", "")
     else:
         raise soap.SoapFault("Sender", "the Content-Type is neither application/soap+xml nor multipart/related")
-    envelope = soap.read(data, xml.REQUEST, understood=_UNDERSTOOD)
+    envelope = soap.read(data, xml.REQUEST, understood=_UNDERSTOOD, may_reply=may_reply)
     # LENIENT: what is no URI counts as not stated; zeep writes action="None" when the WSDL names no soapAction.
     if ":" in stated and stated != envelope.action:
         raise soap.SoapFault(
@@ -147,7 +199,7 @@ def read(
         )
     for transaction in transactions:
         if transaction.action == envelope.action:
-            return SoapRequest(envelope, transaction)
+            return envelope, transaction
     raise soap.SoapFault(
         "Sender",
         "no transaction with this wsa:Action is answered here",
@@ -156,8 +208,9 @@ def read(
     )
 
 
-def _respond(request: SoapRequest, message_id: str, services: DocumentServices, caller: Caller) -> WireResponse:
-    transaction, envelope = request.transaction, request.envelope
+def _respond(
+    transaction: Transaction, envelope: soap.Envelope, message_id: str, services: DocumentServices, caller: Caller
+) -> WireResponse:
     if envelope.body is None:
         raise soap.SoapFault("Sender", "soap:Body is empty", relates_to=envelope.message_id)
     parsed: Any = None
@@ -171,21 +224,21 @@ def _respond(request: SoapRequest, message_id: str, services: DocumentServices, 
         result, outcome = Result((transaction.refuse(error),), ()), SERIOUS
     except Exception as error:  # noqa: BLE001 - an error of ours is an ordinary answer with XDSRegistryError
         reference = str(services.chance.new_uuid())
-        _log_failure(error, reference, transaction)
+        log_failure(error, reference, transaction)
         failure = GatewayError(f"an error of this node; reference {reference}")
         result, outcome = Result((transaction.refuse(failure),), ()), MAJOR
     payload = transaction.render(parsed, result, services)
     detail = " ".join(error.code for error in result.errors) or f"{len(result.found)} found"
     about = Audited() if parsed is None else transaction.audit(parsed)
     about = about._replace(patient=about.patient or result.patient)
-    services.audit.record(_record(transaction, outcome, caller, about, detail))
-    data = soap.answer(f"{transaction.action}Response", message_id, envelope.message_id, payload.body)
+    services.audit.record(record_of(transaction, outcome, caller, about, detail))
+    data = soap.answer(transaction.answer_action, message_id, envelope.message_id, payload.body)
     if not transaction.mtom:
-        return _envelope_response(200, data, f"{transaction.action}Response")
-    return _package_response(data, payload.parts, f"{transaction.action}Response", services)
+        return envelope_response(200, data, transaction.answer_action)
+    return _package_response(data, payload.parts, transaction.answer_action, services)
 
 
-def _record(transaction: Transaction, outcome: int, caller: Caller, about: Audited, detail: str) -> AuditRecord:
+def record_of(transaction: Operation, outcome: int, caller: Caller, about: Audited, detail: str) -> AuditRecord:
     event, action = transaction.event
     actor = f"{caller.user}@{caller.node}" if caller.user else caller.node
     return AuditRecord(
@@ -202,17 +255,17 @@ def _record(transaction: Transaction, outcome: int, caller: Caller, about: Audit
 
 
 def _fault(
-    fault: soap.SoapFault, message_id: str, transaction: Transaction, services: DocumentServices, caller: Caller
+    fault: soap.SoapFault, message_id: str, transaction: Operation, services: SoapServices, caller: Caller
 ) -> WireResponse:
     """A message that was not understood is still one that somebody sent: it is recorded under the path's first."""
-    services.audit.record(_record(transaction, SERIOUS, caller, Audited(), f"fault {fault.code}"))
+    services.audit.record(record_of(transaction, SERIOUS, caller, Audited(), f"fault {fault.code}"))
     data = soap.fault(fault, message_id)
     if fault.soap11:
         return WireResponse(500, [("Content-Type", "text/xml; charset=UTF-8"), _length(data)], (data,))
-    return _envelope_response(500, data)
+    return envelope_response(500, data)
 
 
-def _envelope_response(status: int, data: bytes, action: str = "") -> WireResponse:
+def envelope_response(status: int, data: bytes, action: str = "") -> WireResponse:
     parameter = f'; action="{action}"' if action else ""
     content_type = f"{soap.MEDIA_TYPE}; charset=UTF-8{parameter}"
     return WireResponse(status, [("Content-Type", content_type), _length(data)], (data,))
@@ -228,7 +281,7 @@ def _length(data: bytes) -> tuple[str, str]:
     return ("Content-Length", str(len(data)))
 
 
-def _log_failure(error: BaseException, reference: str, transaction: Transaction | None) -> None:
+def log_failure(error: BaseException, reference: str, transaction: Operation | None) -> None:
     """Type and place only: the text of a foreign error may hold what the message held."""
     frame = traceback.extract_tb(error.__traceback__)[-1:]
     place = f"{frame[0].name}:{frame[0].lineno}" if frame else "?"

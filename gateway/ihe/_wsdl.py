@@ -7,12 +7,12 @@ that needs them has them; one that has not can still send elements.
 from typing import Final
 
 from gateway.codec.xml import escape
-from gateway.ihe._soap import Transaction
+from gateway.ihe._soap import Operation
 
 _XSD: Final = "http://www.w3.org/2001/XMLSchema"
 
 
-def wsdl(transactions: tuple[Transaction, ...], address: str) -> bytes:
+def wsdl(transactions: tuple[Operation, ...], address: str) -> bytes:
     """A WSDL 1.1 description; `address` is the URL the endpoint was reached by."""
     names = sorted({element for transaction in transactions for element in transaction.elements})
     spaces = sorted({_space(name) for name in names})
@@ -46,7 +46,7 @@ def wsdl(transactions: tuple[Transaction, ...], address: str) -> bytes:
     return "".join(parts).encode()
 
 
-def _name(transaction: Transaction) -> str:
+def _name(transaction: Operation) -> str:
     return transaction.name.replace(" ", "")
 
 
@@ -69,16 +69,16 @@ def _schema(space: str, elements: list[str]) -> str:
     )
 
 
-def _operation(transaction: Transaction) -> str:
+def _operation(transaction: Operation) -> str:
     name, action = _name(transaction), transaction.action
     return (
         f'<operation name="{name}"><documentation>{transaction.number} ({transaction.section})</documentation>'
         f'<input message="here:{name}Request" wsam:Action="{action}"/>'
-        f'<output message="here:{name}Response" wsam:Action="{action}Response"/></operation>'
+        f'<output message="here:{name}Response" wsam:Action="{transaction.answer_action}"/></operation>'
     )
 
 
-def _bound(transaction: Transaction) -> str:
+def _bound(transaction: Operation) -> str:
     return (
         f'<operation name="{_name(transaction)}"><soap12:operation soapAction="{transaction.action}"/>'
         '<input><soap12:body use="literal"/></input><output><soap12:body use="literal"/></output></operation>'

@@ -1,6 +1,8 @@
 """Who a person is: ids with their assigning authority."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Literal, NamedTuple
 from uuid import UUID
 
@@ -68,10 +70,81 @@ class Facts(NamedTuple):
     sexes: frozenset[str]
 
 
+StatementKind = Literal["merge", "change-id", "link", "unlink", "delete", "undo"]
+
+
+class Statement(NamedTuple):
+    """What a source or a person said outright about who is whom. Statements are never changed; `undo` takes one back."""
+
+    kind: StatementKind
+    one: PatientId
+    """The survivor of a merge, the new id of a change, one of a link; the record that is deleted."""
+    other: PatientId
+    """The subsumed id, the old id, the other of a link; `one` again where there is only one."""
+    event_time: str
+    """17 digits; statements count in this order, whenever they come."""
+    hash: str
+    """SHA-256 of what was said, by whom and under which control id: the same statement again is no news."""
+    who: str = ""
+    transaction: str = ""
+    rule: str = ""
+    undoes: str = ""
+    """Hash of the statement that an `undo` takes back."""
+
+
+def standing(statements: Iterable[Statement]) -> list[Statement]:
+    """Statements that no other takes back; an `undo` may be undone too."""
+    known = {one.hash: one for one in statements}
+    undone: dict[str, list[str]] = {}
+    for one in known.values():
+        if one.kind == "undo":
+            undone.setdefault(one.undoes, []).append(one.hash)
+
+    def stands(hash_: str) -> bool:
+        # Depth is the number of undos of undos; nobody can name a statement that is not there yet.
+        return not any(stands(by) for by in undone.get(hash_, ()))
+
+    return [one for one in known.values() if one.kind != "undo" and stands(one.hash)]
+
+
+def subsumed_by(statements: Iterable[Statement]) -> dict[PatientId, PatientId]:
+    """Id -> the id that took its place. Merges count in order of their event; one that would close a circle, or retire
+    an id twice, counts for nothing."""
+    found: dict[PatientId, PatientId] = {}
+    for one in sorted(standing(statements), key=lambda one: (one.event_time, one.hash)):
+        if one.kind in ("merge", "change-id") and one.other not in found and resolve(one.one, found) != one.other:
+            found[one.other] = one.one
+    return found
+
+
+def resolve(id_: PatientId, subsumed: Mapping[PatientId, PatientId]) -> PatientId:
+    """The id that stands for this one today."""
+    while id_ in subsumed:
+        id_ = subsumed[id_]
+    return id_
+
+
+class Pair(NamedTuple):
+    """What matching, or a person, thinks of two records."""
+
+    one: PatientId
+    other: PatientId
+    outcome: str
+    """model.person.Outcome"""
+    probability: Decimal
+    rule: str
+    decision: str = ""
+    """model.person.Decision of a person; stands above what matching thinks."""
+
+
 class Linked(NamedTuple):
-    """The exact cross-reference of a group of facility ids that share ids with one another."""
+    """The cross-reference of a group of facility ids that are tied to one another by anything at all."""
 
     clusters: tuple[frozenset[PatientId], ...]
     """Facility ids that are one person; every id given is in exactly one."""
     conflicts: int
     """Shared ids whose holders contradict each other and were therefore not all linked."""
+    subsumed: tuple[tuple[PatientId, PatientId], ...] = ()
+    """(id, the id that took its place in a merge or a change of number)"""
+    held: frozenset[tuple[PatientId, PatientId]] = frozenset()
+    """Pairs matching would link, and something else forbids: people have to look at them."""

@@ -10,11 +10,14 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from gateway.model.document import DocumentEntry
-from gateway.model.identity import PersonKey
+from gateway.model.identity import PersonKey, Statement
 from gateway.model.outcome import StayEvent
 from gateway.model.resource import Rendered
 
 VALID, SUPERSEDED, DELETED = 1, 2, 0
+
+OVER_MLLP = b"mllp:"
+"""How the ledger's path of a message begins that came over MLLP and is no file."""
 
 State = Literal["ingested", "unchanged", "superseded", "deleted", "rejected", "ignored"]
 """What became of one file. Every file seen is counted once, under the state of its first message."""
@@ -165,6 +168,8 @@ class KeptBlob:
     size: int
     content: bytes
     large: bool = False
+    file: bytes = b""
+    """Path from which storage copies a large one, when it was too large to travel in `content`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,9 +186,21 @@ class KeptMessage:
     resources: tuple[Kept, ...] = ()
     stay_events: tuple[StayEvent, ...] = ()
     documents: tuple[KeptDocument, ...] = ()
+    record: bool = False
+    """A piece of a message with versions of its own: another one of its key is a resend and no doubt."""
+    named: bool = True
+    """By a storage's file name, whose condition flag takes an older version back; a message by itself has none, and the
+    newest of its key is simply the newest."""
+    revised: bool = False
+    """A record of which a newer content is shown as a correction. Its timestamp is the 17 digits of its update time,
+    then what decides between two that are equal."""
     transform: str = ""
     """entryUUID of the XFRM association bundle -> original."""
     blobs: tuple[KeptBlob, ...] = ()
+    sender: str = ""
+    """Who said it (application|facility, user), for the history of persons; "" for a file of the facility."""
+    statements: tuple[Statement, ...] = ()
+    """Merges, links and the like: they hold on when a newer version of the message comes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +219,8 @@ class FileOutcome:
     """Issue code -> how often."""
     residue: dict[str, int] = field(default_factory=dict)
     """Source field (`OBX-17`) -> how often it was valued and no rule read it."""
+    quarantine: tuple[KeptBlob, ...] = ()
+    """Bytes of rejected messages that stand in no file: kept beside the documents, found by the ledger's SHA-256."""
 
     @property
     def reported(self) -> tuple[Reject, ...]:
@@ -220,6 +239,9 @@ class Applied:
     issues: dict[str, int] = field(default_factory=dict)
     doubtful: list[str] = field(default_factory=list)
     """Keys with two valid versions; whether they still have is known when the walk is over."""
+    cancelling: list[str] = field(default_factory=list)
+    """Patients whose stays were projected with cancels (取消) among their events; whether each of them finds its event is
+    known when the walk is over."""
 
 
 class Seen(NamedTuple):
@@ -255,6 +277,23 @@ def current_version(versions: Iterable[Version]) -> Version | None:
     """
     valid = valid_versions(versions)
     return valid[-1] if valid else None
+
+
+def update_time(version: Version) -> str:
+    """17 digits: when the sender stored this version of a record (更新日時)."""
+    return version.timestamp[:17]
+
+
+def corrects(current: Version, versions: Iterable[Version]) -> str:
+    """Update time of the newest version of a record that the current one replaces with another content; "" for none."""
+    return max(
+        (
+            update_time(version)
+            for version in versions
+            if update_time(version) < update_time(current) and version.sha256 != current.sha256
+        ),
+        default="",
+    )
 
 
 def replacements(versions: Iterable[Version]) -> list[tuple[Version, Version]]:

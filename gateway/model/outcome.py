@@ -29,6 +29,14 @@ class Unmapped(NamedTuple):
     reason: str
 
 
+class CodeUse(NamedTuple):
+    """One row of a code table that stands behind a value."""
+
+    table: str
+    source: str
+    target: str
+
+
 class Lineage(NamedTuple):
     """Where one FHIR element came from."""
 
@@ -39,8 +47,12 @@ class Lineage(NamedTuple):
     rule: str
     """Name of the rows file and the row: `ss-mix2/OBX-Observation#status`"""
     table: str
-    """Code table that was used, or empty."""
+    """Code table that the row names, or empty."""
     cite: str
+    via: str = ""
+    """Converter that the row names, or empty."""
+    codes: tuple[CodeUse, ...] = ()
+    """The rows of code tables that were used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +79,8 @@ class StayEvent:
     data_type: str
     """SS-MIX2 data type: ADT-22, ADT-52, ..."""
     occurred_at: str
-    """FHIR dateTime of the event: PV1-44 for an admission, PV1-45 for a discharge."""
+    """FHIR dateTime of the event: PV1-44 for an admission, PV1-45 for a discharge, PV2-8 or PV2-9 for a plan, EVN-6 for
+    the others. A cancel carries the time of the event it takes back."""
     source_time: str
     """17-digit timestamp of the file version; decides between two versions of one event."""
     source: str
@@ -77,3 +90,9 @@ class StayEvent:
     """Encounter elements this event sets."""
     provenance: dict[str, Any] = field(default_factory=dict)
     """Provenance of the message, without its target: the projection knows which Encounter it became."""
+    admitted_at: str = ""
+    """PV1-44 as FHIR dateTime, whatever the event: it names the stay."""
+    planned_at: str = ""
+    """PV2-8 of an admission: the time of the plan it fulfils."""
+    recorded_at: str = ""
+    """EVN-2: when the event was typed; where a plan for the future was made."""

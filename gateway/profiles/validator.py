@@ -27,7 +27,7 @@ class Validator:
     only ever added."""
 
     def __init__(self, tables: Tables, remember: bool = False) -> None:
-        self._tables = tables
+        self.tables = tables
         self._profiles = Profiles(tables)
         self._structure = Structure(tables, self._profiles.lazy, remember)
         self._targets: dict[tuple[str, str], Check | None] = {}
@@ -49,25 +49,25 @@ class Validator:
         resources = list(conformance_resources(folder))
         structures = [r for r in resources if r["resourceType"] == "StructureDefinition" and "type" in r]
         names = distil.core_names(structures) | {
-            url: definition.type for url in self._tables.urls() if (definition := self._tables.definition(url))
+            url: definition.type for url in self.tables.urls() if (definition := self.tables.definition(url))
         }
         constraints = [
-            distil.constraint_definition(s, self._tables, names)
+            distil.constraint_definition(s, self.tables, names)
             for s in structures
             if s.get("derivation") == "constraint" and s.get("kind") != "logical"
         ]
         terminology = Terminology(resources)
         sets = distil.bound_value_sets(constraints, terminology)
-        return Validator(self._tables.extended(constraints, sets, terminology.systems()))
+        return Validator(self.tables.extended(constraints, sets, terminology.systems()))
 
     def remembering(self) -> "Validator":
         """The same checks for a caller that never changes an object it handed in, as ingest: parts of resources that
         were sound are known again by identity."""
-        return Validator(self._tables, remember=True)
+        return Validator(self.tables, remember=True)
 
     def knows(self, url: str) -> bool:
         """Is this profile in the loaded packages?"""
-        return self._tables.definition(url.partition("|")[0]) is not None
+        return self.tables.definition(url.partition("|")[0]) is not None
 
     def structure(self, resource: dict[str, Any]) -> list[Finding]:
         """Findings against FHIR R4 itself."""
@@ -150,7 +150,7 @@ class Validator:
         return check(resource) if check is not None else None
 
     def _target(self, url: str, type_name: str) -> Check | None:
-        definition = self._tables.definition(url.partition("|")[0])
+        definition = self.tables.definition(url.partition("|")[0])
         if definition is None:
             unknown = [warning("not-found", "The profile is in none of the loaded packages.", "unknown profile")]
             return lambda resource: unknown

@@ -35,19 +35,21 @@ def generate(
     people: Sequence[Person] | None = None,
     deviations: Deviations = STANDARD,
     first_day: int = 400,
+    transactions: Path | None = None,
 ) -> Manifest:
     """Writes a storage below `root` and returns what it holds.
 
     `files`: exactly so many, spread evenly over the patients (at least one each); None: 4 to 16 a patient by chance.
     `people`: who the first patients are (the rest is drawn). `first_day`: day number (segments.day_number) on
-    which the earliest course begins. Raises ValueError on impossible numbers and
+    which the earliest course begins. `transactions`: a file of the transaction storage with the same content, in order
+    of the courses. Raises ValueError on impossible numbers and
     FileExistsError when a file is already there.
     """
     known = people or ()
     if patients < len(known) or (files is not None and files < patients):
         raise ValueError("patients must cover the people given, and files the patients")
     rng = Random(seed)
-    tree = Tree(root, deviations, rng)
+    tree = Tree(root, deviations, rng, transactions)
     serial = _Serial()
     for index, person in enumerate(_persons(known, rng, patients)):
         quota = rng.randint(4, 16) if files is None else files // patients + (index < files % patients)

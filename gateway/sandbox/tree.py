@@ -33,8 +33,11 @@ STANDARD = Deviations()
 class Tree:
     """One storage being written. Refuses to write over a file that is there already (FileExistsError)."""
 
-    def __init__(self, root: Path, deviations: Deviations, rng: Random) -> None:
+    def __init__(self, root: Path, deviations: Deviations, rng: Random, transactions: Path | None = None) -> None:
+        """`transactions`: file of the transaction storage that is written beside, record by record."""
         root.mkdir(parents=True, exist_ok=True)
+        self._transactions = transactions
+        self._last: tuple[str, ...] = ()
         self._root = str(root)
         self._deviations = deviations
         self._rng = rng
@@ -69,7 +72,19 @@ class Tree:
             os.write(handle, data)
         finally:
             os.close(handle)
+        if self._transactions is not None:
+            self._record((patient_id, care_date, data_type, order_no), timestamp, department, flag, data)
         self.manifest.add(data_type, flag, segments, len(data), line_end, charset)
+
+    def _record(self, key: tuple[str, ...], timestamp: str, department: str, flag: str, data: bytes) -> None:
+        """One record of the transaction storage (tab-separated head). The second file of a deleted key is its deletion;
+        the first was written when it was still valid."""
+        assert self._transactions is not None
+        action = "DEL" if flag == "0" and key == self._last else "INS"
+        self._last = key if flag == "0" and action == "INS" else ()
+        head = "\t".join((os.path.basename(self._root), *key, timestamp, department, action))
+        with self._transactions.open("ab") as file:
+            file.write(head.encode() + b"\r\n" + data + (b"" if data.endswith((b"\r", b"\n")) else b"\n"))
 
     def _encode(self, segments: list[str]) -> tuple[bytes, str, str]:
         shares = self._deviations

@@ -2,6 +2,7 @@
 
     /fhir/*                                gateway.fhir
     /xds/registry /xds/repository /xca     gateway.ihe, as a callable (SOAP 1.2; `?wsdl`)
+    /pixv3 /pdqv3 /xcpd                    the same
     POST /api/query                        the federated question of `musubi query`
     /livez /readyz /metrics
 
@@ -36,6 +37,7 @@ from gateway.model.clock import Chance, Clock
 from gateway.model.identity import PatientId
 from gateway.ports import AuditLog
 from gateway.serve.metrics import Metrics
+from gateway.serve.persons_api import PersonsApi, register
 from gateway.services.search import TYPES
 
 QUERY_TYPES = ("lab", "rx", "documents")
@@ -82,6 +84,8 @@ class HttpServices:
     chance: Chance
     mode: str = "open"
     max_body_bytes: int = 16 * 1024 * 1024
+    counts: Callable[[], str] = str
+    """Metrics of the other roles of this process, as Prometheus text."""
 
 
 def create_app(services: HttpServices) -> Flask:
@@ -119,9 +123,13 @@ def route_of(path: str) -> str:
     parts = [part for part in path.split("/") if part]
     if path in PATHS or path in ("/livez", "/readyz", "/metrics", "/api/query"):
         return path
+    if parts[:2] in (["api", "reviews"], ["api", "persons"]):
+        return f"/api/{parts[1]}"
     if parts[:1] != ["fhir"]:
         return "(other)"
     match parts[1:]:
+        case ["Patient", "$ihe-pix" | "$match" as operation]:
+            return f"/fhir/Patient/{operation}"
         case ["metadata"]:
             return "/fhir/metadata"
         case [type_, *rest] if type_ in TYPES:
@@ -178,7 +186,7 @@ def _health(app: Flask, services: HttpServices, metrics: Metrics) -> None:
         return _json(200 if everything else 503, {"ready": everything, "roles": roles})
 
     def counts() -> Response:
-        return Response(metrics.render(), content_type="text/plain; version=0.0.4; charset=utf-8")
+        return Response(metrics.render() + services.counts(), content_type="text/plain; version=0.0.4; charset=utf-8")
 
     app.add_url_rule("/livez", "livez", live)
     app.add_url_rule("/readyz", "readyz", ready)
@@ -271,6 +279,17 @@ def _api(app: Flask, services: HttpServices) -> None:
             return _json(codes.http, {"error": codes.fhir, "text": str(error)})
 
     app.add_url_rule("/api/query", "api query", query, methods=["POST"])
+    if services.fhir.persons is not None:
+        register(
+            app,
+            PersonsApi(
+                services.fhir.persons,
+                services.audit,
+                lambda: caller_of(services.mode),
+                services.scope,
+                lambda: _body(services).read(),
+            ),
+        )
 
 
 def read_question(content_type: str, body: bytes) -> FederatedQuestion:

@@ -1,10 +1,11 @@
-"""One listening HTTP server (waitress) around the Flask application, with a clean stop."""
+"""One listening HTTP server (waitress) around the Flask application; several listeners as one; a clean stop."""
 
 import logging
 import signal
 import threading
 from collections.abc import Callable
 from types import FrameType
+from typing import Protocol
 
 from flask import Flask
 from waitress import create_server  # type: ignore[import-untyped]
@@ -71,12 +72,53 @@ class HttpServer:
             while not self._stopping.is_set():
                 self._server.asyncore.loop(timeout=_WAKE_S, map=self._map, count=1)
         finally:
+            self._stopping.set()
             self._server.task_dispatcher.shutdown(cancel_pending=True, timeout=_STOP_WITHIN_S)
             self._server.asyncore.close_all(self._map)
 
     def stop(self) -> None:
-        self._stopping.set()
-        self._server.pull_trigger()
+        if not self._stopping.is_set():  # once only: after `run` the trigger's descriptor may be somebody else's
+            self._stopping.set()
+            self._server.pull_trigger()
+
+
+class Listener(Protocol):
+    """What `run_until_signal` runs."""
+
+    def run(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+class Together:
+    """Several listeners as one: the first runs in the calling thread. When one ends, for whatever reason, all do."""
+
+    def __init__(self, *listeners: Listener) -> None:
+        self._listeners = listeners
+        self._error: BaseException | None = None
+
+    def run(self) -> None:
+        """Returns when all have ended. Raises what ended one of them."""
+        threads = [threading.Thread(target=self._guard, args=(one,)) for one in self._listeners[1:]]
+        for thread in threads:
+            thread.start()
+        self._guard(self._listeners[0])
+        for thread in threads:
+            thread.join()
+        if self._error is not None:
+            raise self._error
+
+    def stop(self) -> None:
+        for one in self._listeners:
+            one.stop()
+
+    def _guard(self, listener: Listener) -> None:
+        try:
+            listener.run()
+        except BaseException as error:  # noqa: BLE001 - raised again in the calling thread
+            self._error = self._error or error
+        finally:
+            self.stop()
 
 
 def serve(settings: Settings, app: Flask) -> None:
@@ -84,7 +126,7 @@ def serve(settings: Settings, app: Flask) -> None:
     run_until_signal(HttpServer(settings, app))
 
 
-def run_until_signal(server: HttpServer, announce: Callable[[], None] = lambda: None) -> None:
+def run_until_signal(server: Listener, announce: Callable[[], None] = lambda: None) -> None:
     """Answers in the main thread until SIGTERM or SIGINT. The process's own log goes to stderr from here on.
 
     `announce` is called when a signal already ends the process cleanly: whoever reads it may send one at once.

@@ -46,10 +46,10 @@ class OutboxTable:
     def __init__(self, engine: Engine, writer: Writer, clock: Clock) -> None:
         self._engine, self._writer, self._clock = engine, writer, clock
 
-    def pending(self, kind: str, limit: int) -> list[Job]:
+    def pending(self, kind: str, limit: int, after: int = 0) -> list[Job]:
         wanted = (
             select(outbox.c.n, outbox.c.kind, outbox.c.payload, outbox.c.attempts)
-            .where(outbox.c.done.is_(None), outbox.c.kind == kind)
+            .where(outbox.c.done.is_(None), outbox.c.kind == kind, outbox.c.n > after)
             .order_by(outbox.c.n)
             .limit(limit)
         )

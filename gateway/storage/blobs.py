@@ -16,7 +16,7 @@ from typing import BinaryIO, Final
 from sqlalchemy import Engine, select
 
 from gateway.codec.packing import unpack
-from gateway.errors import DamagedContent, Unavailable, UnknownDocument
+from gateway.errors import DamagedContent, SourceChanged, Unavailable, UnknownDocument
 from gateway.model.ingest import KeptBlob
 from gateway.storage.schema import blob
 
@@ -49,12 +49,13 @@ class BlobStore:
 
     def put_large(self, blobs: Iterable[KeptBlob]) -> None:
         """Makes the files of large blobs durable; one that is there already is left alone. Raises Unavailable when the
-        directory cannot take them: that is no fault of the file that is being stored."""
+        directory cannot take them: that is no fault of the file that is being stored; SourceChanged when a file that is
+        copied is no longer the one that was read."""
         for one in blobs:
             path = self._path(one.sha256)
             try:
                 if not path.exists():
-                    self._write(path, one.content)
+                    self._write(path, _pieces(one))
             except OSError as error:
                 raise Unavailable(f"[blobs] the blob directory cannot be written: {error.strerror}") from None
 
@@ -66,18 +67,40 @@ class BlobStore:
     def _path(self, sha256: str) -> Path:
         return self._directory / sha256[:2] / sha256[2:4] / sha256
 
-    def _write(self, path: Path, content: bytes) -> None:
+    def _write(self, path: Path, pieces: Iterable[bytes]) -> None:
         folders = [folder for folder in path.parents if not folder.exists()]
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f"{path.name}.{os.getpid()}.part")
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with part.open("wb") as file:
+                file.writelines(pieces)
+                file.flush()
+                os.fsync(file.fileno())
+        except SourceChanged:
+            part.unlink(missing_ok=True)
+            raise
         part.replace(path)
         for folder in {path.parent, *(folder.parent for folder in folders)}:
             _sync_folder(folder)
         _sweep(path)
+
+
+def _pieces(one: KeptBlob) -> Iterator[bytes]:
+    """The blob's bytes; of a file in pieces, and refused at its end when they are others than were read."""
+    if not one.file:
+        yield one.content
+        return
+    digest = hashlib.sha256()
+    try:
+        source = open(one.file, "rb", buffering=0)  # noqa: SIM115 - what fails here is the source, not our disk
+    except OSError:
+        raise SourceChanged("the file is gone or cannot be read any more") from None
+    with source:
+        while piece := source.read(_PIECE):
+            digest.update(piece)
+            yield piece
+    if digest.hexdigest() != one.sha256:
+        raise SourceChanged("the file was changed after it was read")
 
 
 def _sweep(path: Path) -> None:

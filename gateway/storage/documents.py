@@ -1,13 +1,13 @@
 """The document registry as answered. Implements ports.Documents; the rows are written by storage/keep_documents.py."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Engine, Select, and_, exists, func, or_, select
 
 from gateway.errors import TooManyResults
 from gateway.model.caller import Scope
-from gateway.model.document import Association, CodeFilter, DocumentQuery, StoredEntry
+from gateway.model.document import APPROVED, Association, CodeFilter, DocumentQuery, StoredEntry
 from gateway.model.identity import PatientId
 from gateway.storage.engines import CHUNK
 from gateway.storage.schema import association, document, document_code
@@ -75,6 +75,18 @@ class DocumentTable:
             with self._engine.connect() as connection:
                 found |= {row[0]: Association(*row) for row in connection.execute(wanted)}
         return [found[id_] for id_ in sorted(found)]
+
+    def originals(self, scope: Scope) -> Iterator[str]:
+        """SHA-256 of the original bytes behind each current document, in the order of their keys, each once."""
+        wanted = (
+            select(document.c.key, document.c.blob)
+            .where(document.c.kind == "original", document.c.status == APPROVED, *document_conditions(scope))
+            .order_by(document.c.key, document.c.blob)
+            .distinct()
+        )
+        with self._engine.connect() as connection:
+            for _, address in connection.execution_options(yield_per=CHUNK).execute(wanted):
+                yield address
 
     def _among(self, column: Any, values: Sequence[str], scope: Scope, key: Any) -> list[StoredEntry]:
         found: dict[str, StoredEntry] = {}

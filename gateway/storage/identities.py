@@ -1,68 +1,53 @@
 """Who is who, as answered. Implements ports.Identities; the rows are written by storage/keep_identity.py."""
 
-from sqlalchemy import ColumnElement, Connection, Engine, select
-
 from gateway.model.caller import Scope
 from gateway.model.identity import PatientId
-from gateway.storage.schema import identity, identity_patient
+from gateway.storage.engines import Lookups
+
+_EID = "SELECT eid FROM identity WHERE authority = ? AND value = ?"
+_RECORDS = "SELECT value, authority, facility, patient FROM identity_patient WHERE eid = ?"
+_IDS = "SELECT value, authority FROM identity WHERE eid = ?"
 
 
 class IdentityTable:
     """ports.Identities over one database. `affinity_domain`: OID under which enterprise ids are ids themselves."""
 
-    def __init__(self, engine: Engine, affinity_domain: str) -> None:
-        self._engine, self._affinity_domain = engine, affinity_domain
+    def __init__(self, lookups: Lookups, affinity_domain: str) -> None:
+        self._ask, self._affinity_domain = lookups, affinity_domain
 
     def enterprise_id(self, patient: PatientId, scope: Scope) -> str | None:
         """None also for a shared id whose holders are not all one person, and for a person the scope does not see."""
-        wanted = select(identity.c.eid).limit(1)
-        if patient.authority == self._affinity_domain:
-            wanted = wanted.where(identity.c.eid == patient.value)
+        rows = self._ask.rows(_EID, (patient.authority, patient.value))
+        if rows:
+            eid = str(rows[0][0])
+        elif patient.authority == self._affinity_domain:
+            eid = patient.value  # our own; one that was fed from outside stands in the table
         else:
-            wanted = wanted.where(identity.c.authority == patient.authority, identity.c.value == patient.value)
-        with self._engine.connect() as connection:
-            eid = connection.execute(wanted).scalar()
-            return eid if eid and _visible(connection, eid, scope) else None
+            return None
+        return eid if self.visible(eid, scope) else None
 
     def identifiers(self, enterprise_id: str, scope: Scope) -> tuple[PatientId, ...]:
-        wanted = select(identity.c.value, identity.c.authority).where(identity.c.eid == enterprise_id)
-        with self._engine.connect() as connection:
-            if not _visible(connection, enterprise_id, scope):
-                return ()
-            hidden = _hidden(connection, enterprise_id, scope)
-            ids = [PatientId(*row) for row in connection.execute(wanted)]
+        if not self.visible(enterprise_id, scope):
+            return ()
+        hidden = self.hidden(enterprise_id, scope)
+        ids = [PatientId(*row) for row in self._ask.rows(_IDS, (enterprise_id,))]
         return tuple(sorted((id_ for id_ in ids if id_ not in hidden), key=lambda id_: (id_.authority, id_.value)))
 
     def patients(self, enterprise_id: str, scope: Scope) -> tuple[str, ...]:
-        wanted = (
-            select(identity_patient.c.patient)
-            .where(identity_patient.c.eid == enterprise_id, *_facilities(scope))
-            .order_by(identity_patient.c.patient)
-        )
-        with self._engine.connect() as connection:
-            if not _visible(connection, enterprise_id, scope):
-                return ()
-            return tuple(connection.execute(wanted).scalars())
+        if scope.patients is not None and enterprise_id not in scope.patients:
+            return ()
+        rows = self._ask.rows(_RECORDS, (enterprise_id,))
+        return tuple(sorted(patient for *_, facility, patient in rows if facility not in scope.excluded_facilities))
 
+    def visible(self, eid: str, scope: Scope) -> bool:
+        """Allowed by patient, and known at a facility that is not hidden."""
+        if scope.patients is not None and eid not in scope.patients:
+            return False
+        return any(row[2] not in scope.excluded_facilities for row in self._ask.rows(_RECORDS, (eid,)))
 
-def _visible(connection: Connection, eid: str, scope: Scope) -> bool:
-    """Allowed by patient, and known at a facility that is not hidden."""
-    if scope.patients is not None and eid not in scope.patients:
-        return False
-    wanted = select(identity_patient.c.patient).where(identity_patient.c.eid == eid, *_facilities(scope)).limit(1)
-    return connection.execute(wanted).first() is not None
-
-
-def _facilities(scope: Scope) -> list[ColumnElement[bool]]:
-    excluded = sorted(scope.excluded_facilities)
-    return [identity_patient.c.facility.not_in(excluded)] if excluded else []
-
-
-def _hidden(connection: Connection, eid: str, scope: Scope) -> set[PatientId]:
-    """Numbers the person has at hidden facilities."""
-    if not scope.excluded_facilities:
-        return set()
-    wanted = select(identity_patient.c.value, identity_patient.c.authority).where(
-        identity_patient.c.eid == eid, identity_patient.c.facility.in_(sorted(scope.excluded_facilities))
-    )
-    return {PatientId(*row) for row in connection.execute(wanted)}
+    def hidden(self, eid: str, scope: Scope) -> set[PatientId]:
+        """Numbers the person has at hidden facilities."""
+        if not scope.excluded_facilities:
+            return set()
+        rows = self._ask.rows(_RECORDS, (eid,))
+        return {PatientId(row[0], row[1]) for row in rows if row[2] in scope.excluded_facilities}

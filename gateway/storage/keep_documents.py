@@ -80,8 +80,13 @@ def _replace(
     versions: Collection[Version],
     known: Mapping[tuple[str, str], tuple[int, str, str]],
 ) -> None:
-    """Brings the RPLC rows of one key in step with the chain of its versions; Bundle entries only."""
-    bundles = {source: (n, entry_uuid) for (source, kind), (n, entry_uuid, _) in known.items() if kind == "bundle"}
+    """Brings the RPLC rows of one key in step with the chain of its versions: Bundle entries, or the file itself where
+    a version is no message and has no Bundle."""
+    bundles = {
+        source: (n, entry_uuid)
+        for (source, kind), (n, entry_uuid, _) in known.items()
+        if kind == "bundle" or (source, "bundle") not in known
+    }
     wanted: set[tuple[int, int, str]] = set()
     for newer, older in replacements(versions):
         new, old = bundles.get(source_name(newer)), bundles.get(source_name(older))

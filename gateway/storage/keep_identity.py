@@ -1,24 +1,32 @@
-"""The exact cross-reference as rows. What links whom is decided by services/identity.py; here it is looked up and kept.
+"""The cross-reference as rows. What links whom is decided by services/identity.py; here it is looked up and kept.
 
 A facility id and what messages say about its person is a row of `person`, with the number of current files that say
-so. When such a statement appears or disappears, the ids that share an id with it (and theirs, in turn) are linked
-anew. Linking rewrites `eid` on the rows of the persons whose cluster changed, in the same transaction. A document's
-XML holds a mark instead of the patient id (codec/ebxml.py), so only its column changes.
+so. When such a row appears or disappears, when something is stated or decided, or when a pair is matched otherwise,
+the ids that are tied to it by anything (and those tied to them, in turn) are linked anew. Linking rewrites `eid` on the
+rows of the persons whose cluster changed, in the same transaction. A document's XML holds a mark instead of the patient
+id (codec/ebxml.py), so only its column changes.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import orjson
 
-from gateway.model.identity import Facts, PatientId, PersonKey
+from gateway.model.identity import Facts, PatientId, PersonKey, resolve, subsumed_by
 from gateway.ports import Derivations
 from gateway.storage.engines import Driver
+from gateway.storage.keep_persons import DELETED, LIVE, SUBSUMED, Shown, index_persons
+from gateway.storage.keep_ties import Ties, write_changes
 from gateway.storage.schema import person as person_table
 
 MAX_HOLDERS = 64
 """An id that more facility ids share than this is no id of a person (a filler such as 99999999): it links nobody."""
+
+
+MAX_ROUNDS = 4
+"""Of retiring records and linking what is left: a record is retired by statements alone, so the second changes none."""
 
 
 @dataclass(slots=True)
@@ -29,6 +37,20 @@ class IdentityChanges:
     """(facility id, facts) -> person.n, read or made in this batch."""
     counts: Counter[int] = field(default_factory=Counter)
     """person.n -> how many more current files say so; negative when fewer."""
+    changed: set[PatientId] = field(default_factory=set)
+    """Facility ids that have to be linked anew."""
+    before: set[PatientId] = field(default_factory=set)
+    """Shared ids that one of them carried."""
+    stated: list[tuple[str, str]] = field(default_factory=list)
+    """(who, event time) of the statements of this batch, for the history."""
+
+
+class Relinked(NamedTuple):
+    """What linking anew did."""
+
+    conflicts: int
+    flipped: frozenset[PatientId]
+    """Records that were retired, or live again."""
 
 
 def facts_of(person: PersonKey) -> str:
@@ -72,8 +94,8 @@ def eids(driver: Driver, patients: Iterable[str]) -> dict[str, str]:
     return dict(driver.among("SELECT patient, eid FROM identity_patient WHERE patient IN (@)", patients))
 
 
-def relink(driver: Driver, derive: Derivations, changes: IdentityChanges) -> int:
-    """Applies counts, links what they touch anew, and returns the number of conflicts among the touched."""
+def count(driver: Driver, changes: IdentityChanges) -> set[PatientId]:
+    """Applies the counts. Returns the facility ids that files say something else about now."""
     changed: set[PatientId] = set()
     for number, more in changes.counts.items():
         if more:
@@ -81,49 +103,147 @@ def relink(driver: Driver, derive: Derivations, changes: IdentityChanges) -> int
             driver.run("UPDATE person SET files = files + ? WHERE n = ?", (more, number))
             if (before > 0) != (before + more > 0):
                 changed.add(PatientId(value, authority))
-    if not changed:
-        return 0
-    group, touched_ids, fillers = _neighbours(driver, changed)
-    facts = {own: _facts(driver, own) for own in group}
-    if fillers:
-        facts = {own: known._replace(shared=known.shared - fillers) for own, known in facts.items()}
-    linked = derive.link(facts)
-    for cluster in linked.clusters:
-        _assign(driver, derive.enterprise_id(cluster), cluster)
-    for shared in sorted(touched_ids, key=str):
-        _assign_shared(driver, shared)
-    return linked.conflicts
-
-
-def _neighbours(driver: Driver, changed: set[PatientId]) -> tuple[set[PatientId], set[PatientId], set[PatientId]]:
-    """Everybody who is tied to the changed ids by a shared id, before or after the change; the shared ids met on the
-    way; and those of them that are fillers."""
-    before: set[PatientId] = set()
+    changes.counts.clear()
     for own in changed:
-        before.update(_shared_of(driver, own))
+        changes.before.update(_shared_of(driver, own))
         shared = _facts(driver, own).shared
         driver.run("DELETE FROM person_id WHERE authority = ? AND value = ?", (own.authority, own.value))
         driver.many(
             "INSERT INTO person_id (shared_authority, shared_value, authority, value) VALUES (?, ?, ?, ?)",
             [(id_.authority, id_.value, own.authority, own.value) for id_ in shared],
         )
-    group = set(changed)
+    changes.changed |= changed
+    return changed
+
+
+def owners(driver: Driver, patients: Iterable[str]) -> set[PatientId]:
+    """Facility ids of logical ids."""
+    sql = "SELECT value, authority FROM identity_patient WHERE patient IN (@)"
+    return {PatientId(*row) for row in driver.among(sql, patients)}
+
+
+def link_persons(
+    driver: Driver,
+    derive: Derivations,
+    shown: Mapping[str, Shown],
+    restated: Iterable[PatientId],
+    changes: IdentityChanges,
+    now: str,
+) -> Relinked:
+    """Index and links together: a record that is retired is compared no longer, and one that lives again is."""
+    changes.changed |= index_persons(driver, derive, shown, restated)
+    linked = relink(driver, derive, changes, now)
+    flipped = linked.flipped
+    for _ in range(MAX_ROUNDS):
+        if not linked.flipped:
+            break
+        # The record itself too: it holds nobody apart any more.
+        changes.changed |= linked.flipped | index_persons(driver, derive, {}, sorted(linked.flipped, key=str))
+        linked = Relinked(linked.conflicts, relink(driver, derive, changes, now).flipped)
+        flipped |= linked.flipped
+    return Relinked(linked.conflicts, flipped)
+
+
+def relink(driver: Driver, derive: Derivations, changes: IdentityChanges, now: str) -> Relinked:
+    """Links what changed anew, with everybody who is tied to it."""
+    if not changes.changed:
+        return Relinked(0, frozenset())
+    ties = Ties(driver)
+    group, touched_ids, fillers = _neighbours(driver, ties, changes)
+    statements = ties.statements(group | touched_ids)
+    gone, subsumed = ties.gone(statements), subsumed_by(statements)
+    facts = {own: _facts(driver, own) for own in group}
+    if fillers or gone or subsumed:
+        # A shared id may be replaced by another, or be suspended, as a medical ID is (医療等ID).
+        facts = {
+            own: known._replace(shared=frozenset(resolve(id_, subsumed) for id_ in known.shared) - fillers - gone)
+            for own, known in facts.items()
+        }
+    pairs = ties.pairs(group - gone, derive)
+    linked = derive.link({own: known for own, known in facts.items() if own not in gone}, statements, pairs)
+    dead = gone | {own for own, _ in linked.subsumed}
+    records = [own for own in group if _is_record(driver, own)]
+    before = {own: _eid(driver, own) for own in records}
+    for cluster in (*linked.clusters, *(frozenset([own]) for own in gone)):
+        members = [own for own in cluster if own in before]
+        if members:
+            _assign(driver, derive.enterprise_id([own for own in members if own not in dead] or members), members)
+    for own in sorted(dead, key=str):
+        driver.run("DELETE FROM identity WHERE authority = ? AND value = ?", (own.authority, own.value))
+    for shared in sorted(touched_ids, key=str):
+        if not _is_record(driver, shared):
+            same = [id_ for id_ in touched_ids if resolve(id_, subsumed) == shared]
+            _assign_shared(driver, shared, [] if shared in dead else same)
+    ties.hold(pairs, linked.held)
+    flipped = _set_states(driver, group, gone, dict(linked.subsumed))
+    after = {own: "" if own in dead else _eid(driver, own) for own in records}
+    write_changes(driver, changes.stated, before, after, pairs, derive, now)
+    changes.changed.clear()
+    changes.before.clear()
+    return Relinked(linked.conflicts, frozenset(flipped))
+
+
+def _neighbours(
+    driver: Driver, ties: Ties, changes: IdentityChanges
+) -> tuple[set[PatientId], set[PatientId], set[PatientId]]:
+    """Everybody who is tied to the changed ids, before or after the change; the shared ids met on the way; and those of
+    them that are fillers."""
+    group = set(changes.changed)
     seen: set[PatientId] = set()
     fillers: set[PatientId] = set()
-    people, ids = list(changed), list(before)
+    people, ids = list(group), list(changes.before)
+    more: list[PatientId] = []
     while people or ids:
-        ids += _shared_of(driver, people.pop()) if people else ()
+        if people:
+            own = people.pop()
+            ids += [own, *_shared_of(driver, own)]
+            new = [other for other in ties.of(own) if other not in group]
+            group.update(new)
+            people += new
         for shared_id in ids:
             if shared_id not in seen:
                 seen.add(shared_id)
                 holders, filler = _holders(driver, shared_id)
+                if _is_record(driver, shared_id):
+                    holders.append(shared_id)
                 new = [own for own in holders if own not in group]
                 group.update(new)
                 people += new
                 if filler:
                     fillers.add(shared_id)
-        ids.clear()
+                more += ties.stated(shared_id)
+        ids, more = more, []
     return group, seen, fillers
+
+
+def _is_record(driver: Driver, own: PatientId) -> bool:
+    sql = "SELECT 1 FROM person WHERE authority = ? AND value = ? LIMIT 1"
+    return driver.row(sql, (own.authority, own.value)) is not None
+
+
+def _set_states(
+    driver: Driver, group: set[PatientId], gone: set[PatientId], subsumed: Mapping[PatientId, PatientId]
+) -> set[PatientId]:
+    """What became of each record, and in whose favour. Returns those of which that is news."""
+    flipped: set[PatientId] = set()
+    for own in group:
+        state = DELETED if own in gone else SUBSUMED if own in subsumed else LIVE
+        survivor = ""
+        if state == SUBSUMED:
+            last = own
+            while last in subsumed:
+                last = subsumed[last]
+            sql = "SELECT patient FROM identity_patient WHERE authority = ? AND value = ? ORDER BY patient LIMIT 1"
+            row = driver.row(sql, (last.authority, last.value))
+            survivor = row[0] if row else ""
+        values = (state, survivor)
+        sql = (
+            "UPDATE person_record SET state = ?, survivor = ? WHERE authority = ? AND value = ?"
+            " AND (state <> ? OR survivor <> ?)"
+        )
+        if driver.run(sql, (*values, own.authority, own.value, *values)):
+            flipped.add(own)
+    return flipped
 
 
 def _shared_of(driver: Driver, own: PatientId) -> list[PatientId]:
@@ -176,19 +296,25 @@ def _assign(driver: Driver, eid: str, cluster: Iterable[PatientId]) -> None:
             driver.run("UPDATE document SET eid = ? WHERE patient = ?", (eid, patient))
 
 
-def _assign_shared(driver: Driver, shared: PatientId) -> None:
-    """A shared id leads to a person only while all who carry it are one; otherwise it leads nowhere, never to a guess."""
-    rows = driver.rows(
-        "SELECT DISTINCT i.eid FROM person_id p JOIN identity i ON i.authority = p.authority AND i.value = p.value"
-        " WHERE p.shared_authority = ? AND p.shared_value = ? LIMIT 2",
-        (shared.authority, shared.value),
-    )
+def _assign_shared(driver: Driver, shared: PatientId, same: Iterable[PatientId]) -> None:
+    """A shared id leads to a person only while all who carry it are one; otherwise it leads nowhere, never to a guess.
+    `same`: itself and the ids it took the place of; nothing for one that is retired or suspended."""
+    eids: set[str] = set()
+    for id_ in same:
+        rows = driver.rows(
+            "SELECT DISTINCT i.eid FROM person_id p"
+            " JOIN identity_patient i ON i.authority = p.authority AND i.value = p.value"
+            " LEFT JOIN person_record r ON r.authority = p.authority AND r.value = p.value"
+            " WHERE p.shared_authority = ? AND p.shared_value = ? AND coalesce(r.state, '') <> 'deleted' LIMIT 2",
+            (id_.authority, id_.value),
+        )
+        eids.update(row[0] for row in rows)
     key = (shared.authority, shared.value)
-    if len(rows) == 1:
+    if len(eids) == 1:
         driver.run(
             "INSERT INTO identity (authority, value, eid) VALUES (?, ?, ?)"
             " ON CONFLICT (authority, value) DO UPDATE SET eid = excluded.eid",
-            (*key, rows[0][0]),
+            (*key, eids.pop()),
         )
     else:
         driver.run("DELETE FROM identity WHERE authority = ? AND value = ?", key)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from gateway.model.ingest import Claim, Kept
 from gateway.ports import Derivations
 from gateway.storage.engines import Driver
+from gateway.storage.keep_persons import Shown
 from gateway.storage.schema import contribution, resource, resource_reference, resource_string, resource_token
 from gateway.storage.schema import resource_version as version_table
 
@@ -71,6 +72,10 @@ class _Rows:
     strings: list[tuple[object, ...]] = field(default_factory=list)
     references: list[tuple[object, ...]] = field(default_factory=list)
     changed: dict[str, int] = field(default_factory=dict)
+    patients: dict[str, Shown] = field(default_factory=dict)
+    """Patients that are shown differently."""
+    touched: list[str] = field(default_factory=list)
+    """Patients that are shown by a newer claim of the same content."""
 
     def index(self, n: int, kept: Kept) -> None:
         type_, patient, start = kept.type, kept.patient, kept.date_start
@@ -87,9 +92,20 @@ class _Rows:
         )  # fmt: skip
         self.index(state.n, kept)
         self.count(kept.type)
+        if kept.type == "Patient":
+            self.patients[kept.id] = Shown(kept.body, one.source_time, True)
 
     def count(self, type_: str) -> None:
         self.changed[type_] = self.changed.get(type_, 0) + 1
+
+
+class Settled(NamedTuple):
+    """What changed of what is shown."""
+
+    changed: dict[str, int]
+    """Resource type -> how many."""
+    patients: dict[str, Shown]
+    touched: list[str]
 
 
 def keep_resources(
@@ -100,7 +116,7 @@ def keep_resources(
     turned: Mapping[int, bool],
     withdrawn: Collection[tuple[int, int]],
     eid_of: Mapping[str, str],
-) -> dict[str, int]:
+) -> Settled:
     """Applies contributions to the resources they touch and says how many of each type changed.
 
     `turned`: files that became current (True) or stopped being so. `withdrawn`: (file, n) pairs that are taken back.
@@ -122,7 +138,7 @@ def keep_resources(
     for state in states:
         _settle(driver, derive, now, state, known.get(state.n, set()), eid_of, rows)
     _write(driver, rows)
-    return rows.changed
+    return Settled(rows.changed, rows.patients, rows.touched)
 
 
 def _load(
@@ -185,6 +201,8 @@ def _settle(
     if shown is not None and winner is not None and winner.hash == shown.hash:
         if winner != shown or state.versions != versions_before:
             rows.touches.append((winner.rank, winner.source_time, state.versions, state.n))
+            if state.type == "Patient":
+                rows.touched.append(state.rid)
         return
     if winner is None and state.deleted:
         # Still deleted; at most its history grew.
@@ -248,12 +266,18 @@ def _show(
                 (n, state.type, state.rid, state.versions, state.versions, now, 1, None, state.patient, eid, facility,
                  "", "", "", 0, source_time, None)
             )  # fmt: skip
+            if state.type == "Patient":
+                rows.patients[state.rid] = Shown(None, source_time, True)
         else:
             rows.tombstones.append((state.versions, state.versions, now, source_time, n))
             rows.count(state.type)
+            if state.type == "Patient":
+                rows.patients[state.rid] = Shown(None, source_time, False)
         return
     kept = _content(driver, derive, state, winner, bodies)
     rows.count(state.type)
+    if state.type == "Patient":
+        rows.patients[state.rid] = Shown(kept.body, winner.source_time, bool(state.deleted))
     rows.index(n, kept)
     rows.updates.append(
         (state.versions, state.versions, now, kept.body, kept.status, kept.date_start, kept.date_end, winner.rank,

@@ -5,7 +5,7 @@ resources, documents, blobs, audit, ledger. A batch is stored together only beca
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 import orjson
@@ -14,6 +14,7 @@ from sqlalchemy import Engine, select
 from gateway.codec import fhir
 from gateway.model.audit import AuditRecord
 from gateway.model.clock import Clock
+from gateway.model.identity import PatientId
 from gateway.model.ingest import (
     DELETED,
     SUPERSEDED,
@@ -25,19 +26,33 @@ from gateway.model.ingest import (
     Seen,
     State,
     Version,
+    corrects,
     current_version,
     stronger,
+    update_time,
     valid_versions,
 )
 from gateway.model.outcome import StayEvent
 from gateway.ports import Derivations
-from gateway.storage.audit import audit_row, instant
+from gateway.storage.audit import instant
 from gateway.storage.blobs import BlobStore
 from gateway.storage.engines import CHUNK, Driver
+from gateway.storage.keep_cancels import unmatched
 from gateway.storage.keep_documents import keep_blobs, keep_documents, restate
-from gateway.storage.keep_identity import IdentityChanges, eids, person_number, register_patients, relink
-from gateway.storage.keep_resources import Contribution, keep_resources
-from gateway.storage.schema import audit, ledger, source_file, stay_event
+from gateway.storage.keep_identity import (
+    IdentityChanges,
+    count,
+    eids,
+    link_persons,
+    owners,
+    person_number,
+    register_patients,
+)
+from gateway.storage.keep_log import note, write_log
+from gateway.storage.keep_persons import SUBSUMED, Shown
+from gateway.storage.keep_resources import Contribution, Settled, keep_resources
+from gateway.storage.keep_ties import ever_stated, keep_statements, tell_patients
+from gateway.storage.schema import ledger, source_file, stay_event
 from gateway.storage.writer import Writer
 
 _VERSIONS = "SELECT n, key, timestamp, sha256, department, flag, current, person FROM source_file WHERE key IN (@)"
@@ -68,6 +83,11 @@ class _Batch:
     news: list[bool] = field(default_factory=list)
     """One a FileOutcome: a version or a flag in it was not known."""
     persons: IdentityChanges = field(default_factory=IdentityChanges)
+    issues: Counter[str] = field(default_factory=Counter)
+
+    def senders(self) -> dict[str, str]:
+        """Logical id of a patient -> who sent what is new about him."""
+        return {message.patient: message.sender or message.facility for _, message in self.new}
 
 
 class Store:
@@ -87,14 +107,18 @@ class Store:
 
     def keep(self, outcomes: Sequence[FileOutcome], record: Callable[[FileOutcome, str], AuditRecord]) -> Applied:
         for outcome in outcomes:
-            for message in outcome.messages:
-                self._blobs.put_large([one for one in message.blobs if one.large])
+            for blobs in (outcome.quarantine, *(message.blobs for message in outcome.messages)):
+                self._blobs.put_large([one for one in blobs if one.large])
         now = instant(self._clock.now())
         return self._writer.run(lambda driver: _apply(driver, self._derive, outcomes, record, now))
 
     def doubtful(self, keys: Sequence[str]) -> int:
         with self._engine.connect() as connection:
             return sum(len(valid_versions(_versions(rows))) > 1 for rows in _files(Driver(connection), keys).values())
+
+    def unmatched(self, patients: Sequence[str]) -> int:
+        with self._engine.connect() as connection:
+            return unmatched(Driver(connection), self._derive, patients)
 
     def rejects(self) -> Iterator[tuple[bytes, tuple[Reject, ...]]]:
         after = b""
@@ -113,6 +137,9 @@ class Store:
                 return
             after = page[-1][0]
 
+    def note(self, path: bytes, seen: Seen) -> None:
+        self._writer.run(lambda driver: note(driver, path, seen))
+
     def forget(self, paths: Sequence[bytes]) -> None:
         if paths:
             rows = [(path,) for path in paths]
@@ -128,40 +155,112 @@ def _apply(
 ) -> Applied:
     batch = _versions_in(driver, outcomes)
     turned, applied = _turn(batch), Applied(states=batch.states)
-    issues: Counter[str] = Counter()
+    issues = batch.issues
     _write_files(driver, batch)
 
     messages = [message for _, message in batch.new]
     patients = {message.patient: (message.person.ids[0], message.facility) for message in messages if message.patient}
     register_patients(driver, patients, derive)
-    if conflicts := relink(driver, derive, batch.persons):
-        issues["identity-conflict"] += conflicts
     eid_of = eids(driver, patients)
 
+    stays = _stays(driver, derive, batch, turned)
+    instead = _revise(driver, derive, batch, stays)
     given = [
         Contribution(file.n, file.current, file.version.timestamp, message.facility, kept)
         for file, message in batch.new
-        for kept in message.resources
+        for kept in instead.get(file.n, message.resources)
     ]
-    stays = _stays(driver, derive, batch, turned)
     given += stays.given
     eid_of.update(eids(driver, stays.patients - eid_of.keys()))
-    applied.resources = keep_resources(driver, derive, now, given, turned, stays.withdrawn, eid_of)
+    settled = keep_resources(driver, derive, now, given, turned, stays.withdrawn, eid_of)
+    applied.resources = settled.changed
+    if conflicts := _persons(driver, derive, batch, settled, now):
+        issues["identity-conflict"] += conflicts
+    eid_of = eids(driver, patients)
 
     versions = {key: _versions(files) for key, files in batch.files.items()}
     current = {message.key: current_version(versions[message.key]) for message in messages}
     keep_documents(driver, messages, eid_of, now, current)
     restate(driver, derive, versions, sorted(batch.old_keys))
     keep_blobs(driver, (one for message in messages for one in message.blobs))
+    keep_blobs(driver, (one for outcome in outcomes for one in outcome.quarantine))
 
+    resent = {message.key for outcome in outcomes for message in outcome.messages if message.record}
+    named = {message.key for outcome in outcomes for message in outcome.messages if message.named}
     for key, known in versions.items():
         valid = valid_versions(known)
-        if len(valid) > 1:
-            applied.doubtful.append(key)
+        if len(valid) > 1 and key not in resent:
+            if key in named:
+                applied.doubtful.append(key)
             issues["same-timestamp"] += valid[-1].timestamp == valid[-2].timestamp
-    _write_log(driver, outcomes, batch, record, now)
+    write_log(driver, outcomes, batch.states, batch.news, record, now)
     applied.issues = {code: count for code, count in issues.items() if count}
+    applied.cancelling = stays.cancelling
     return applied
+
+
+def _persons(driver: Driver, derive: Derivations, batch: _Batch, settled: Settled, now: str) -> int:
+    """Who is whom, after what this batch says. Returns the conflicts met."""
+    changes = batch.persons
+    restated = count(driver, changes)
+    for _, message in batch.new:
+        if message.statements:
+            changes.changed |= keep_statements(driver, message.statements, now)
+            changes.stated += [(one.who, one.event_time) for one in message.statements]
+    spoken_for: set[PatientId] = set()
+    if ever_stated(driver):
+        # Whether a record is deleted depends on what is newer, so everything said about it counts.
+        spoken_for = owners(driver, (*settled.touched, *settled.patients, *batch.senders()))
+        changes.changed |= spoken_for
+    tell_patients(driver, derive, settled.patients, batch.senders(), now)
+    linked = link_persons(driver, derive, settled.patients, restated, changes, now)
+    again = _retire(driver, derive, linked.flipped.union(spoken_for), now)
+    link_persons(driver, derive, again, (), changes, now)
+    return linked.conflicts
+
+
+def _retire(driver: Driver, derive: Derivations, owns: Collection[PatientId], now: str) -> Mapping[str, Shown]:
+    """The Patient of a number that a merge retired is shown as inactive, with a link to its survivor; that of a number
+    that lives again as its files give it. In the name of a derived file, so that no order matters. Returns what is
+    shown differently by that."""
+    if derive.retire is None:
+        return {}
+    stays = _Stays()
+    for own in sorted(owns, key=str):
+        row = driver.row(
+            "SELECT p.patient, p.state, p.survivor, i.facility FROM person_record p JOIN identity_patient i"
+            " ON i.patient = p.patient WHERE p.authority = ? AND p.value = ?",
+            (own.authority, own.value),
+        )
+        if row is None:
+            continue
+        patient, state, survivor, facility = row
+        retired = state == SUBSUMED and survivor
+        file = _derived_file(driver, f"retired|{patient}", patient, facility, make=bool(retired))
+        if not file:
+            continue
+        wanted: dict[tuple[str, str], Kept] = {}
+        time = ""
+        if retired and (base := _without(driver, patient, file)):
+            body, time = base
+            wanted = {("Patient", patient): derive.retire(body, survivor)}
+        _replace(driver, stays, file, wanted, time, facility)
+    if not stays.given and not stays.withdrawn:
+        return {}
+    eid_of = eids(driver, [one.kept.patient for one in stays.given])
+    return keep_resources(driver, derive, now, stays.given, {}, stays.withdrawn, eid_of).patients
+
+
+def _without(driver: Driver, patient: str, file: int) -> tuple[bytes, str] | None:
+    """(body, source time) of a Patient as it would be shown without one file."""
+    sql = (
+        "SELECT CASE WHEN r.hash = c.hash THEN r.body ELSE (SELECT v.body FROM resource_version v"
+        " WHERE v.n = c.n AND v.hash = c.hash AND v.body IS NOT NULL LIMIT 1) END, c.source_time"
+        " FROM contribution c JOIN resource r ON r.n = c.n WHERE r.type = 'Patient' AND r.rid = ? AND c.file <> ?"
+        " AND c.live = 1 ORDER BY c.rank, c.source_time DESC, c.hash DESC LIMIT 1"
+    )
+    row = driver.row(sql, (patient, file))
+    return (row[0], row[1]) if row and row[0] is not None else None
 
 
 # --- versions -------------------------------------------------------------------------------------------------------
@@ -205,11 +304,22 @@ def _take(driver: Driver, batch: _Batch, message: KeptMessage) -> tuple[_File, b
             return file, news
     if known:
         batch.old_keys.add(message.key)
+    if message.revised:
+        _compare(batch.issues, message.version, _versions(known))
     person = person_number(driver, message.person, batch.persons) if message.person.ids else None
     file = _File(driver.number("source_file"), message.version, False, person, fresh=True)
     known.append(file)
     batch.new.append((file, message))
     return file, True
+
+
+def _compare(issues: Counter[str], version: Version, known: Sequence[Version]) -> None:
+    """What a record that was resent is beside those known of its key."""
+    time = update_time(version)
+    if any(update_time(other) > time for other in known):
+        issues["exchange-stale"] += 1
+    elif any(update_time(other) == time and other.sha256 != version.sha256 for other in known):
+        issues["exchange-same-update-time"] += 1
 
 
 def _state(outcome: FileOutcome, files: list[tuple[_File, bool]], newest: dict[str, Version | None]) -> State:
@@ -222,6 +332,9 @@ def _state(outcome: FileOutcome, files: list[tuple[_File, bool]], newest: dict[s
     if file.version.flag == DELETED:
         return "deleted"
     if file.version.flag == SUPERSEDED or newest[outcome.messages[0].key] != file.version:
+        return "superseded"
+    records = [(message, file) for message, (file, _) in zip(outcome.messages, files, strict=True) if message.record]
+    if records and not any(newest[message.key] == file.version for message, file in records):
         return "superseded"
     return "ingested"
 
@@ -279,6 +392,7 @@ class _Stays:
     given: list[Contribution] = field(default_factory=list)
     withdrawn: list[tuple[int, int]] = field(default_factory=list)
     patients: set[str] = field(default_factory=set)
+    cancelling: list[str] = field(default_factory=list)
 
 
 def _stays(driver: Driver, derive: Derivations, batch: _Batch, turned: dict[int, bool]) -> _Stays:
@@ -307,11 +421,19 @@ def _project(driver: Driver, derive: Derivations, patient: str, facility_of: dic
     )
     events = tuple(StayEvent(**fhir.parse(body)) for body, _ in rows)
     source_time = max((event.source_time for event in events), default="")
+    if any(event.cancelled for event in events):
+        stays.cancelling.append(patient)
     wanted: dict[tuple[str, str], Kept] = {}
     if events:
         wanted = {(kept.type, kept.id): kept for kept in derive.project(events)}
     facility = rows[0][1] if rows else facility_of.get(patient, "")
-    file = _stay_file(driver, patient, facility)
+    _replace(driver, stays, _derived_file(driver, f"stay|{patient}", patient, facility), wanted, source_time, facility)
+
+
+def _replace(
+    driver: Driver, stays: _Stays, file: int, wanted: dict[tuple[str, str], Kept], source_time: str, facility: str
+) -> None:
+    """What a derived file said before gives way to what it says now."""
     sql = (
         "SELECT r.type, r.rid, c.n, c.hash, c.source_time FROM contribution c JOIN resource r ON r.n = c.n"
         " WHERE c.file = ?"
@@ -325,49 +447,53 @@ def _project(driver: Driver, derive: Derivations, patient: str, facility_of: dic
     stays.given += [Contribution(file, True, source_time, facility, kept) for kept in wanted.values()]
 
 
-def _stay_file(driver: Driver, patient: str, facility: str) -> int:
-    key = f"stay|{patient}"
+def _derived_file(driver: Driver, key: str, patient: str, facility: str, *, make: bool = True) -> int:
+    """Number of the file in whose name we speak: a patient's stays, or a record as a correction. 0: there is none."""
     row = driver.row("SELECT n FROM source_file WHERE key = ?", (key,))
     if row:
         return int(row[0])
+    if not make:
+        return 0
     n = driver.number("source_file")
     driver.insert(source_file, [(n, key, "", "", "", 1, 1, facility, patient, None)])
     return n
 
 
-# --- audit and ledger -----------------------------------------------------------------------------------------------
+# --- resent records -------------------------------------------------------------------------------------------------
 
 
-def _write_log(
-    driver: Driver,
-    outcomes: Sequence[FileOutcome],
-    batch: _Batch,
-    record: Callable[[FileOutcome, str], AuditRecord],
-    now: str,
-) -> None:
-    """One audit record a file that told us something; the ledger row of every file, but for what it already says."""
-    rows = {
-        outcome.path: (outcome.path, outcome.size, outcome.mtime_ns, outcome.sha256, state, _rejects(outcome))
-        for outcome, state in zip(outcomes, batch.states, strict=True)
-    }
-    bad = [outcome.path for outcome in outcomes if outcome.reported]
-    sql = "SELECT path, size, mtime_ns, sha256, outcome, rejects FROM ledger WHERE path IN (@)"
-    same = {row[0] for row in driver.among(sql, bad) if tuple(row) == rows[row[0]]}
-    driver.insert(
-        audit,
-        [
-            audit_row(driver.number("audit"), now, record(outcome, state))
-            for outcome, state, news in zip(outcomes, batch.states, batch.news, strict=True)
-            if news or (outcome.reported and outcome.path not in same)
-        ],
+def _revise(driver: Driver, derive: Derivations, batch: _Batch, stays: _Stays) -> dict[int, Sequence[Kept]]:
+    """A record whose current version replaces another content is shown as a correction. Which it does is a fact about
+    all versions of its key, so it is worked out anew whenever one comes, in whatever order.
+
+    Returns what new files give instead of their own resources; a file stored before is spoken for by a derived one.
+    """
+    fresh = {file.n: message for file, message in batch.new if message.revised}
+    instead: dict[int, Sequence[Kept]] = {}
+    for message in {message.key: message for message in fresh.values()}.values():
+        files = batch.files[message.key]
+        current = next((file for file in files if file.current), None)
+        if len(files) < 2 or current is None:
+            continue
+        earlier = corrects(current.version, _versions(files))
+        wanted: dict[tuple[str, str], Kept] = {}
+        if earlier and (known := fresh.get(current.n)):
+            made = derive.revise([kept.body for kept in known.resources], earlier, message.patient)
+            instead[current.n] = [kept._replace(rank=0) for kept in made]
+        elif earlier:
+            revised = derive.revise(_bodies(driver, current.n), earlier, message.patient)
+            wanted = {(kept.type, kept.id): kept for kept in revised}
+        file = _derived_file(driver, f"resend|{message.key}", message.patient, message.facility, make=bool(wanted))
+        if file:
+            _replace(driver, stays, file, wanted, current.version.timestamp, message.facility)
+    return instead
+
+
+def _bodies(driver: Driver, file: int) -> list[bytes]:
+    """What a stored file says, whether it is shown or not."""
+    sql = (
+        "SELECT CASE WHEN r.hash = c.hash THEN r.body ELSE (SELECT v.body FROM resource_version v"
+        " WHERE v.n = c.n AND v.hash = c.hash AND v.body IS NOT NULL LIMIT 1) END"
+        " FROM contribution c JOIN resource r ON r.n = c.n WHERE c.file = ? ORDER BY r.type, r.rid"
     )
-    driver.many(
-        "INSERT INTO ledger (path, size, mtime_ns, sha256, outcome, rejects) VALUES (?, ?, ?, ?, ?, ?)"
-        " ON CONFLICT (path) DO UPDATE SET size = excluded.size, mtime_ns = excluded.mtime_ns,"
-        " sha256 = excluded.sha256, outcome = excluded.outcome, rejects = excluded.rejects",
-        [row for path, row in rows.items() if path not in same],
-    )
-
-
-def _rejects(outcome: FileOutcome) -> str | None:
-    return orjson.dumps([tuple(one) for one in outcome.reported]).decode() if outcome.reported else None
+    return [row[0] for row in driver.rows(sql, (file,))]

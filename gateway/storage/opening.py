@@ -11,12 +11,14 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from gateway.errors import ConfigurationError, Unavailable
 from gateway.model.clock import Clock
 from gateway.ports import Derivations
-from gateway.storage.audit import AuditTable, OutboxTable
+from gateway.storage.audit import AuditTable, OutboxTable, instant
 from gateway.storage.blobs import BlobStore
 from gateway.storage.documents import DocumentTable
-from gateway.storage.engines import WRITER_CACHE_KIB, open_engine
+from gateway.storage.engines import WRITER_CACHE_KIB, Lookups, open_engine
 from gateway.storage.identities import IdentityTable
 from gateway.storage.keeping import Store
+from gateway.storage.persons import PersonTable
+from gateway.storage.reindex import reindex
 from gateway.storage.resources import ResourceTable
 from gateway.storage.upgrade import upgrade
 from gateway.storage.writer import Writer
@@ -35,9 +37,12 @@ class Storage:
     audit: AuditTable
     outbox: OutboxTable
     keeping: Store
+    persons: PersonTable
+    lookups: Lookups
 
     def close(self) -> None:
         self.writer.close()
+        self.lookups.close()
         self.engine.dispose()
 
 
@@ -58,17 +63,22 @@ def open_storage(url: str, blob_directory: Path, *, affinity_domain: str, derive
     except OSError as error:
         raise ConfigurationError(f"[database] url: {error.strerror}") from None
     writer = Writer(open_engine(url, connections=1, cache_kib=WRITER_CACHE_KIB))
+    reindex(writer, derive, instant(clock.now()))
     blobs = BlobStore(engine, blob_directory)
+    lookups = Lookups(engine)
+    identities = IdentityTable(lookups, affinity_domain)
     return Storage(
         engine=engine,
         writer=writer,
         resources=ResourceTable(engine),
         documents=DocumentTable(engine, affinity_domain),
         blobs=blobs,
-        identities=IdentityTable(engine, affinity_domain),
+        identities=identities,
         audit=AuditTable(writer, clock),
         outbox=OutboxTable(engine, writer, clock),
         keeping=Store(engine, writer, blobs, derive, clock),
+        persons=PersonTable(lookups, identities, writer, derive, clock, affinity_domain),
+        lookups=lookups,
     )
 
 

@@ -297,6 +297,121 @@ identity_patient = Table(
     sqlite_with_rowid=False,
 )
 
+# --- persons: matching, search, statements ---------------------------------------------------------------------------
+
+person_record = Table(
+    "person_record",
+    metadata,
+    Column("n", Serial, primary_key=True),
+    Column("patient", Text, nullable=False, unique=True),  # logical id
+    Column("authority", Text, nullable=False),
+    Column("value", Text, nullable=False),
+    _text("birth_date"),  # YYYY, YYYYMM or YYYYMMDD
+    _text("sex"),  # table 0001
+    _int("active", default=1),
+    _text("state"),  # '' | subsumed | deleted: such a record is neither found nor compared
+    _text("survivor"),  # logical id of the Patient that took its place in a merge
+    Column("features", LargeBinary),  # what matching compares; NULL when it is off
+    UniqueConstraint("authority", "value"),
+    Index(None, "birth_date"),
+)
+"""One row a facility id: what its Patient, as shown now, says about the person."""
+
+person_term = Table(
+    "person_term",
+    metadata,
+    Column("n", Serial, primary_key=True, autoincrement=False),
+    Column("kind", Text, primary_key=True),  # services/persons/terms.py
+    Column("value", Text, primary_key=True),  # folded
+    _text("birth_date"),
+    Index(None, "kind", "value", "birth_date"),
+    sqlite_with_rowid=False,
+)
+
+person_key = Table(
+    "person_key",
+    metadata,
+    Column("key", BigInteger, primary_key=True, autoincrement=False),  # first 63 bits of the SHA-256 of a blocking key
+    Column("n", Serial, primary_key=True, autoincrement=False),
+    Index(None, "n"),
+    sqlite_with_rowid=False,
+)
+
+person_pair = Table(
+    "person_pair",
+    metadata,
+    Column("n", Serial, primary_key=True),
+    _int("one"),  # person_record.n, the smaller first
+    _int("other"),
+    _text("outcome"),  # link | review | separate
+    _text("score"),
+    _text("probability"),
+    _text("rule"),
+    _text("version"),
+    _text("attributes"),  # JSON: (attribute, level, weight)
+    _int("held"),  # 1: a link that something else forbids
+    _text("decision"),  # the last word of a person: same | different | defer
+    UniqueConstraint("one", "other"),
+    Index(None, "other"),
+    Index("ix_person_pair_open", "n", sqlite_where=text("outcome = 'review' OR held = 1 OR decision <> ''"),
+          postgresql_where=text("outcome = 'review' OR held = 1 OR decision <> ''")),
+)  # fmt: skip
+
+person_decision = Table(
+    "person_decision",
+    metadata,
+    Column("n", Serial, primary_key=True),
+    _int("pair"),
+    _text("decision"),  # same | different | defer | undo
+    _text("who"),
+    _text("reason"),
+    _text("recorded"),
+    Index(None, "pair"),
+)
+"""Decisions of people, apart from what matching thinks: a new scoring never touches them."""
+
+person_statement = Table(
+    "person_statement",
+    metadata,
+    Column("n", Serial, primary_key=True),
+    Column("hash", Text, nullable=False, unique=True),
+    _text("kind"),  # model.identity.StatementKind
+    _text("one_authority"),
+    _text("one_value"),
+    _text("other_authority"),
+    _text("other_value"),
+    _text("event_time"),
+    _text("who"),
+    _text("transaction"),
+    _text("rule"),
+    _text("undoes"),
+    _text("recorded"),
+    Index(None, "one_authority", "one_value"),
+    Index(None, "other_authority", "other_value"),
+)
+
+person_history = Table(
+    "person_history",
+    metadata,
+    Column("n", Serial, primary_key=True),
+    _text("recorded"),
+    _text("event_time"),
+    _text("what"),
+    _text("ids"),  # JSON: (value, authority)
+    _text("who"),
+    _text("rule"),
+    _text("version"),
+)
+
+person_history_id = Table(
+    "person_history_id",
+    metadata,
+    Column("authority", Text, primary_key=True),
+    Column("value", Text, primary_key=True),
+    Column("n", Serial, primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,
+)
+
 # --- jobs and audit -------------------------------------------------------------------------------------------------
 
 outbox = Table(

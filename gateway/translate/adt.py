@@ -1,47 +1,56 @@
-"""ADT: patient basics (ADT-00, 患者基本情報), outpatient reception (ADT-12, 外来受付), admission and discharge (ADT-22,
-ADT-52). HL7 v2.5 chapter 3; SS-MIX2 1.2."""
+"""ADT: patient basics (ADT-00, 患者基本情報) and outpatient reception (ADT-12, 外来受付). HL7 v2.5 chapter 3; SS-MIX2
+1.2. The events of stays are read in adt_movement.py, the allergies of ADT-61 in adt_allergy.py."""
+
+from typing import Any
 
 from gateway.codec.er7 import Message, Segment
-from gateway.model.outcome import StayEvent
-from gateway.translate.allergy import add_allergy
+from gateway.translate import times
+from gateway.translate.allergy import VERIFICATION as ALLERGY_VERIFICATION
+from gateway.translate.allergy import add_allergy, settle_status
 from gateway.translate.common import HEAD, Rules, leave, settle_period
 from gateway.translate.context import Context
 from gateway.translate.coverage import add_coverage
 from gateway.translate.datatypes import Fragment, bad_field, component, concept_of, cwe_rest, plain
 from gateway.translate.leavings import residue_of
 from gateway.translate.observation import OBSERVATION_CATEGORY, add_basic_observation
-from gateway.translate.people import add_contact, further_people, practitioner, resource, xcn_rest
-from gateway.translate.rules import aim, converter, mark, table
-from gateway.translate.stay import project
+from gateway.translate.people import add_next_of_kin, persons, practitioner, resource, xcn_rest
+from gateway.translate.rules import converter, table
 
 BASICS = Rules(
     **HEAD,
     EVN=("Event",),
     NK1=("Contact",),
     PV1=("None",),
+    MRG=("None",),
     DB1=("Patient",),
     OBX=("Observation",),
     AL1=("AllergyIntolerance",),
     IN1=("Coverage",),
 )
-VISIT = Rules(**HEAD, EVN=("Event",), PV1=("Encounter",))
+SELF = Rules(NK1=("Patient",))
+"""NK1 of the patient himself (SEL)."""
+VISIT = Rules(**HEAD, EVN=("Event",), PV1=("Encounter",), DB1=("Patient",))
+
+WITHDRAWN = {"Observation": "entered-in-error", "Coverage": "entered-in-error"}
+"""Status of what a deletion of the patient basics (ADT^A23) takes back."""
 
 ACT_CODE = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
 PARTICIPATION = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
 
-__all__ = ["BASICS", "OBSERVATION_CATEGORY", "VISIT", "basics", "stay_event", "visit"]
+__all__ = ["BASICS", "OBSERVATION_CATEGORY", "SELF", "VISIT", "basics", "cancels", "visit", "visit_segments"]
 
 
 def basics(message: Message, context: Context) -> None:
     """ADT-00: fills the Patient and adds what hangs on it; the insured-person ids of IN1 belong to the person."""
     patient = context.person
     rest = []
+    measured = _known_at(message, context)
     for segment in message.segments:
         match segment.name:
-            case "EVN" | "DB1" | "PV1":
+            case "EVN" | "DB1" | "PV1" | "MRG":
                 BASICS[segment.name].apply(segment, {"Patient": patient}, context)
             case "NK1":
-                add_contact(segment, context, patient, BASICS["NK1"])
+                add_next_of_kin(segment, context, patient, BASICS["NK1"], SELF["NK1"])
             case "OBX":
                 add_basic_observation(segment, context, BASICS["OBX"])
             case "AL1":
@@ -53,56 +62,70 @@ def basics(message: Message, context: Context) -> None:
             case _:
                 rest.append(segment)
     leave(rest, BASICS, context)
+    for (type_, _), made in context.resources.items():
+        if type_ == "Observation" and measured and not _TIMES & made.keys():
+            made["effectiveDateTime"] = measured
+    if cancels(message):
+        _withdraw(context)
+
+
+_TIMES = frozenset({"effectiveDateTime", "effectivePeriod", "effectiveInstant"})
+
+
+def _known_at(message: Message, context: Context) -> str:
+    """Time of measures that have none of their own: SS-MIX2 sends the present height, weight and blood group as they
+    stood when the basics were recorded (EVN-2, else PID-33)."""
+    evn, pid = message.first("EVN"), message.first("PID")
+    sent = [component(segment[number], 1) for segment, number in ((evn, 2), (pid, 33)) if segment is not None]
+    return next((found for raw in sent if (found := times.fhir_datetime(raw, context.zone))), "")
+
+
+def cancels(message: Message) -> bool:
+    """Whether the trigger event takes another one back (mappings/tables/adt-cancel-triggers.csv)."""
+    msh = message.first("MSH")
+    return msh is not None and component(msh[9], 2) in table("adt-cancel-triggers")
+
+
+def _withdraw(context: Context) -> None:
+    """ADT^A23: the basics are deleted. Without a storage's flag 0 they stay, and say that they are void."""
+    context.person["active"] = False
+    for (type_, _), made in context.resources.items():
+        if type_ in WITHDRAWN:
+            made["status"] = WITHDRAWN[type_]
+        elif type_ == "AllergyIntolerance":
+            made["verificationStatus"] = {"coding": [{"system": ALLERGY_VERIFICATION, "code": "entered-in-error"}]}
+            settle_status(made)
 
 
 def visit(message: Message, context: Context) -> None:
     """ADT-12: one outpatient Encounter a file."""
     encounter = resource("Encounter", context.id("Encounter", *context.key), "JP_Encounter")
-    encounter["status"] = "arrived"
-    fill_encounter(message, encounter, context)
+    encounter["status"] = "cancelled" if cancels(message) else "arrived"
+    read = visit_segments(message, context, VISIT, {"Encounter": encounter, "Event": {}, "Patient": context.person})
+    if "PV1" in read:
+        settle_period(encounter, read["PV1"], 45, context)
+    if "location" in encounter:
+        status = table("stay-location-status")[context.data_type]
+        encounter["location"] = [{**entry, "status": status} for entry in encounter["location"]]
     if "class" not in encounter:
         encounter["class"] = {"system": ACT_CODE, "code": "AMB"}
     encounter["subject"] = context.subject()
     context.add(encounter)
 
 
-def stay_event(message: Message, context: Context) -> None:
-    """ADT-22 or ADT-52: one event of a stay; translate/stay.py makes the Encounter of all of them."""
-    fragment: Fragment = {}
-    since = mark(context)
-    fill_encounter(message, fragment, context)
-    period = fragment.get("period", {})
-    occurred = period.get("start" if context.data_type == "ADT-22" else "end", "")
-    if not occurred:
-        field = 44 if context.data_type == "ADT-22" else 45
-        context.issue("warning", "no-event-time", f"PV1[1]-{field}", "the event has no time; it joins no other event")
-    msh = message.first("MSH")
-    trigger = component(msh[9], 2) if msh else ""
-    event = StayEvent(
-        patient=context.patient,
-        data_type=context.data_type,
-        occurred_at=occurred,
-        source_time=context.version_time,
-        source=context.source,
-        cancelled=trigger in table("adt-cancel-triggers"),
-        fragment=fragment,
-    )
-    if context.lineage is not None:
-        aim(context, since, "Encounter/", f"Encounter/{project([event])[0]['id']}")
-    context.events.append(event)
-
-
-def fill_encounter(message: Message, encounter: Fragment, context: Context) -> None:
-    """EVN and PV1 of a visit or stay message into an Encounter; everything else stays residue."""
+def visit_segments(message: Message, context: Context, rules: Rules, targets: dict[str, Any]) -> dict[str, Segment]:
+    """Runs the rows over the first segment of each name they know (every DB1), and returns these; everything else is
+    residue."""
+    read: dict[str, Segment] = {}
     for segment in message.segments:
-        if segment.name == "EVN":
-            VISIT["EVN"].apply(segment, {}, context)
-        elif segment.name == "PV1" and segment.ordinal == 1:
-            VISIT["PV1"].apply(segment, {"Encounter": encounter}, context)
-        elif segment.name not in ("MSH", "PID"):
+        if segment.name in ("MSH", "PID"):
+            continue
+        if segment.name in rules and (segment.ordinal == 1 or segment.name == "DB1"):
+            rules[segment.name].apply(segment, targets, context)
+            read[segment.name] = segment
+        else:
             residue_of(segment, context)
-    if (pv1 := message.first("PV1")) is not None:
-        settle_period(encounter, pv1, 45, context)
+    return read
 
 
 @converter(1)
@@ -129,19 +152,19 @@ def encounter_location(raw: str, fields: list[str], segment: Segment, context: C
 
 
 @converter(repeats=True, rest=xcn_rest)
-def attending(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
-    return _participant(raw, "ATND", segment, context)
+def attending(raw: str, fields: list[str], segment: Segment, context: Context) -> list[Fragment]:
+    return _participants(raw, "ATND", context)
 
 
 @converter(repeats=True, rest=xcn_rest)
-def admitting(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
-    return _participant(raw, "ADM", segment, context)
+def admitting(raw: str, fields: list[str], segment: Segment, context: Context) -> list[Fragment]:
+    return _participants(raw, "ADM", context)
 
 
-def _participant(raw: str, role: str, segment: Segment, context: Context) -> Fragment | None:
-    further_people(raw, segment, context)
-    person = practitioner(raw, context)
-    return person and {"type": [{"coding": [{"system": PARTICIPATION, "code": role}]}], "individual": person}
+def _participants(raw: str, role: str, context: Context) -> list[Fragment]:
+    type_ = [{"coding": [{"system": PARTICIPATION, "code": role}]}]
+    found = [practitioner(one, context) for one in persons(raw)]
+    return [{"type": type_, "individual": person} for person in found if person]
 
 
 @converter(rest=cwe_rest)

@@ -3,11 +3,12 @@
 from gateway.codec.er7 import Segment
 from gateway.translate.context import Context
 from gateway.translate.datatypes import Fragment, absent, bad_field, clean, component, concept_of, cwe_rest, plain
-from gateway.translate.leavings import all_but
+from gateway.translate.leavings import all_but, place
 from gateway.translate.people import CORE
 from gateway.translate.rules import SegmentRules, converter, table
 
 CLINICAL = "http://terminology.hl7.org/CodeSystem/allergyintolerance-clinical"
+VERIFICATION = "http://terminology.hl7.org/CodeSystem/allergyintolerance-verification"
 JFAGY = {
     "F": "http://jpfhir.jp/fhir/core/CodeSystem/JP_JfagyFoodAllergen_CS",
     "M": "http://jpfhir.jp/fhir/core/CodeSystem/JP_JfagyMedicationAllergen_CS",
@@ -16,24 +17,47 @@ JFAGY = {
 """J-FAGY writes the kind of allergen as the third character of its code: J9F food, J9M medication, J9N other."""
 
 
-def add_allergy(segment: Segment, context: Context, rules: SegmentRules) -> None:
-    """The id is made of patient, category and substance: the AL1 of a prescription is the same allergy as that of
-    the patient basics, and two equal AL1 of one message stay two."""
-    substance = "^".join(segment[3].split("^")[:3])
-    key = (context.key[0], component(segment[2], 1), substance)
+def add_allergy(segment: Segment, context: Context, rules: SegmentRules) -> Fragment:
+    """Reads AL1 or IAM, whose fields 2 to 5 are the same, and adds the resource. A message lists what a patient has, so
+    an allergy is active where nothing says otherwise (ait-1 asks for a clinicalStatus)."""
+    key = (context.key[0], *substance(segment))
     allergy: Fragment = {
         "resourceType": "AllergyIntolerance",
-        "id": context.id("AllergyIntolerance", *key, context.nth("AL1", *key)),
+        "id": context.id("AllergyIntolerance", *key, context.nth("allergy", *key)),
         "meta": {"profile": [CORE + "JP_AllergyIntolerance"]},
     }
     rules.apply(segment, {"AllergyIntolerance": allergy}, context)
-    # ait-1 asks for a clinicalStatus; a list of the allergies a patient has is a list of active ones.
-    allergy["clinicalStatus"] = {"coding": [{"system": CLINICAL, "code": "active"}]}
+    if "code" not in allergy:
+        context.issue("warning", "unnamed", place(segment, 3), "neither code nor words say what the allergy is against")
+    settle_status(allergy)
     allergy["patient"] = context.subject()
     reaction = allergy.get("reaction")
     if reaction and "manifestation" not in reaction[0]:
         reaction[0]["manifestation"] = [absent()]
-    context.add(allergy)
+    return context.add(allergy)
+
+
+def substance(segment: Segment) -> tuple[str, ...]:
+    """What makes an allergy the same one in patient basics, in ADT-61 and at the head of a prescription: the code of the
+    substance, whatever category the one or the other writes; without a code its words, without words the category.
+    Two equal segments of one message stay two."""
+    code, words, system = (component(segment[3], number) for number in (1, 2, 3))
+    if code:
+        return ("code", code, system)
+    return ("words", words) if words else ("category", component(segment[2], 1))
+
+
+def settle_status(allergy: Fragment) -> None:
+    """ait-1 and ait-2: an allergy has a clinicalStatus unless it was entered in error."""
+    if said(allergy, "verificationStatus") == "entered-in-error":
+        allergy.pop("clinicalStatus", None)
+    else:
+        allergy.setdefault("clinicalStatus", {"coding": [{"system": CLINICAL, "code": "active"}]})
+
+
+def said(allergy: Fragment, element: str) -> str:
+    """The code of a status element, or ""."""
+    return str(allergy[element]["coding"][0]["code"]) if element in allergy else ""
 
 
 def _category_rest(repetition: str) -> tuple[tuple[int, str], ...]:
@@ -63,7 +87,7 @@ def allergy_category(raw: str, fields: list[str], segment: Segment, context: Con
 def allergen(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
     concept = concept_of(raw, segment, context)
     parts = raw.split("^")
-    if concept is None or len(parts) < 3 or parts[2] != "J-FAGY":
+    if concept is None or len(parts) < 3 or parts[2] not in ("J-FAGY", "JFAGY"):
         return concept
     system = JFAGY.get(parts[0][2:3])
     if system is None:
@@ -73,6 +97,8 @@ def allergen(raw: str, fields: list[str], segment: Segment, context: Context) ->
     # The displays of J-FAGY are published, so the sender's words stand in the text (ADR 0006).
     words = dict.fromkeys(c["display"] for c in concept["coding"] if c["code"] == code and "display" in c)
     said = concept.get("text", "")
+    if local := [c["display"] for c in codings if "display" in c and not component(raw, 9)]:
+        said = local[0]  # the words of the facility's own code, which the ward reads
     more = "".join(f"（{other}）" for other in words if other not in said)
     text = {"text": said + more} if said + more else {}
     return {**concept, "coding": [{"system": system, "code": code}, *codings], **text}

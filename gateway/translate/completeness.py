@@ -13,7 +13,7 @@ from gateway.codec.er7 import Message
 
 @cache
 def _endings() -> dict[str, tuple[tuple[int, ...], tuple[str, ...]]]:
-    """Segment -> (fields it must have, data types whose messages may end with it)."""
+    """Segment -> (fields it must have, how the data type or MSH-9 of messages begins that may end with it)."""
     rows = mapping_files.read_csv(mapping_files.path("tables", "message-ends.csv"))
     return {r["segment"]: (tuple(map(int, r["required"].split())), tuple(r["ends"].split())) for r in rows}
 
@@ -29,6 +29,6 @@ def looks_cut(message: Message, data_type: str) -> str:
     required, ends = known
     if any(len(last.fields) <= number for number in required):
         return "the last segment has no end and lacks fields it must have"
-    if not any(data_type.startswith(prefix) for prefix in ends):
+    if not data_type.startswith(ends) and not message.segments[0][9].startswith(ends):
         return "the last segment has no end, and a message of this type goes on after it"
     return ""

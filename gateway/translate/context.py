@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.model.identity import Authority
+from gateway.model.identity import Authority, PatientId
 from gateway.model.outcome import Issue, Lineage, Residue, StayEvent, Unmapped
+from gateway.translate.exchange_spec.registers import Registers
 from gateway.translate.ids import derived_oid, resource_id
 
 Resource = dict[str, Any]
@@ -14,7 +15,16 @@ Resource = dict[str, Any]
 class Facilities:
     """The authorities this node knows, found by OID, namespace, alias or institution number."""
 
-    def __init__(self, authorities: Iterable[Authority] = ()) -> None:
+    def __init__(
+        self,
+        authorities: Iterable[Authority] = (),
+        patient: PatientId | None = None,
+        exchange: Registers | None = None,
+    ) -> None:
+        self.exchange = exchange or Registers()
+        """Registration lists and limits of the exchange convention (健康情報等交換規約)."""
+        self.patient = patient
+        """Whose the inputs are, where they cannot say it themselves (a notebook has no patient number)."""
         self._by_name: dict[str, Authority] = {}
         self._memory: dict[Authority, dict[Any, dict[Any, Any]]] = {}
         self.insurer = ""
@@ -31,9 +41,12 @@ class Facilities:
     def memory(self, facility: Authority) -> dict[Any, dict[Any, Any]]:
         """What translation remembers of a facility's segments (translate/rules.py). Facilities nobody configured can
         be many, so their number is bounded."""
-        if facility not in self._memory and len(self._memory) >= 64:
-            self._memory.clear()
-        return self._memory.setdefault(facility, {})
+        known = self._memory.get(facility)
+        if known is None:
+            if len(self._memory) >= 64:
+                self._memory.clear()
+            known = self._memory[facility] = {}
+        return known
 
     def resolve(self, override: str, msh4: str, root: str) -> tuple[Authority, tuple[Issue, ...]]:
         """Which facility a message belongs to: the override wins, else MSH-4, else the storage's root folder.
@@ -41,9 +54,10 @@ class Facilities:
         A name nobody configured still needs one stable OID, so it gets a derived one and a warning; two names that
         disagree are a warning too (docs/commands.md, "Facility").
         """
-        namespace, universal = [*msh4.split("^"), ""][:2]
+        namespace, universal = (part.strip(" ") for part in [*msh4.split("^"), ""][:2])
         by_msh4 = self.find(namespace) or self.find(universal)
-        by_root = self.find(root) or self.find(root.partition("_")[0])
+        institution = _institution(root)
+        by_root = self.find(root) or self.find(root.partition("_")[0]) or self.find(institution)
         if override:
             chosen = self.find(override) or Authority(override)
             return chosen, _disagreement(chosen, by_msh4, "MSH[1]-4")
@@ -51,11 +65,17 @@ class Facilities:
             return by_msh4, _disagreement(by_msh4, by_root, "root folder")
         if by_root:
             return by_root, ()
-        institution = root[:10] if root[:10].isdigit() and len(root.partition("_")[0]) == 10 else ""
-        name = namespace or root or "unknown"
+        name = namespace or institution or root or "unknown"
         text = "the facility is not in [[authorities]]; ids are made under an OID derived from its name"
         unknown = Authority(derived_oid("facility", name), namespace, name="", institution=institution)
         return unknown, (Issue("warning", "facility-unknown", "MSH[1]-4", text),)
+
+
+def _institution(root: str) -> str:
+    """The medical institution number (医療機関番号, 10 digits) that a root folder's name begins with, else "". What follows
+    is the volume (`_STD01`, `-2`, ` (歯科)`): all volumes of one facility are one storage."""
+    digits = root[:10]
+    return digits if len(digits) == 10 and digits.isascii() and digits.isdigit() and not root[10:11].isdigit() else ""
 
 
 def _disagreement(chosen: Authority, other: Authority | None, where: str) -> tuple[Issue, ...]:
@@ -74,6 +94,8 @@ class Context:
     """SS-MIX2 data type, e.g. OML-11; decides the structure before MSH-9 does."""
     key: tuple[str, str, str, str] = ("", "", "", "")
     """Business key of the message: patient, care date, data type, order number."""
+    filed: bool = False
+    """The message is a file of a storage, whose name gives the key; else the key is made of its content."""
     patient: str = ""
     """Logical id of the Patient."""
     message_time: str = ""

@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from gateway.codec.ssmix2 import FileName
+from gateway.codec.document import DocumentFacts
+from gateway.codec.ssmix2 import ExtendedType, FileName
 from gateway.model.identity import PatientId
 from gateway.model.outcome import Issue, Translated
 from gateway.translate import stay
@@ -26,6 +27,20 @@ class Part:
     sha256: str
     """Of the piece's own bytes in their canonical form."""
     resources: tuple[dict[str, Any], ...]
+    revised: bool = True
+    """A content that replaces another is shown as its correction, which only we know of (更新日時); False: the sender says
+    himself what is a correction."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileDocument:
+    """A file that is a document by itself (拡張ストレージ): not translated, registered as it is."""
+
+    facts: DocumentFacts
+    type: ExtendedType
+    """Data type of its folder; names class, type and title of the registry entry."""
+    care_date: str = ""
+    """FHIR date of the service, or ""."""
 
 
 @dataclass(frozen=True)
@@ -57,10 +72,21 @@ class Converted:
     """Pieces with versions of their own, whose resources `translated` holds too; empty: the message is one piece."""
     error: Issue | None = None
     """Why the message could not be read at all."""
+    document: FileDocument | None = None
+    """Set when the file is a document that is kept as it is, instead of a message."""
+    outcome: dict[str, Any] | None = None
+    """OperationOutcome that answers the input, where its source says how findings are answered."""
+    tombstone: bool = False
+    """Says only that the document of this key was deleted at `version_time`; there is no message."""
+    feeds: str = ""
+    """What a message of a patient identity source says (table identity-feeds): of several Patients that were added or
+    revised so the newest is shown, and a merge only mentions its survivor. "" for others."""
 
     @property
     def order_no(self) -> str:
-        return self.key[3]
+        """As it was sent. The key of a result in parts names its groups behind it (translate/result_parts.py)."""
+        order_no, groups, _ = self.key[3].rpartition("/")
+        return order_no if groups and self.parts and self.name is None else self.key[3]
 
     @property
     def flag(self) -> str:
@@ -71,11 +97,23 @@ class Converted:
         """The reason nothing of this message may be stored, or None."""
         return self.error or next((i for i in self.translated.issues if i.code in QUARANTINE), None)
 
-    @cached_property
+    @property
+    def issues(self) -> tuple[Issue, ...]:
+        """All that is to be said of this message by itself, the reason of `error` first."""
+        found = (*((self.error,) if self.error else ()), *self.translated.issues)
+        if not stay.unmatched(self.translated.stay_events):
+            return found
+        text = "the event that is taken back is in another message; by itself this one shows nothing but the cancel"
+        return (*found, Issue("information", "cancel-without-event", "MSH[1]-9", text))
+
+    @property
     def resources(self) -> tuple[dict[str, Any], ...]:
         """All resources of this message by itself, its stay Encounter included."""
-        events = self.translated.stay_events
-        return (*self.translated.resources, *stay.project(events)) if events else self.translated.resources
+        return self._with_stay if self.translated.stay_events else self.translated.resources
+
+    @cached_property
+    def _with_stay(self) -> tuple[dict[str, Any], ...]:
+        return (*self.translated.resources, *stay.project(self.translated.stay_events))
 
     def to_bundle(self, kind: BundleType) -> dict[str, Any]:
         """The document `convert` prints for this message; one that could not be read holds an OperationOutcome."""
@@ -83,9 +121,16 @@ class Converted:
         reason = self.error or (self.rejected if not self.resources else None)
         if reason:
             made["type"] = "collection"
-            outcome = failure(reason.severity, reason.code, reason.where, reason.text)
-            made["entry"] = [{"fullUrl": f"urn:uuid:{_outcome_id(self.sha256)}", "resource": outcome}]
+            made["entry"] = [self._outcome_entry(reason)]
+        elif self.outcome is not None and kind == "collection":
+            made["entry"].append(self._outcome_entry(None))
         return made
+
+    def _outcome_entry(self, reason: Issue | None) -> dict[str, Any]:
+        outcome = self.outcome
+        if outcome is None and reason is not None:
+            outcome = failure(reason.severity, reason.code, reason.where, reason.text)
+        return {"fullUrl": f"urn:uuid:{_outcome_id(self.sha256)}", "resource": outcome}
 
     @property
     def bundle(self) -> dict[str, Any]:

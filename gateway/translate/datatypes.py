@@ -14,8 +14,10 @@ from gateway import mapping_files
 from gateway.codec.er7 import Segment, unescape
 from gateway.translate import lab_values, times
 from gateway.translate.context import Context
+from gateway.translate.dialect import system_of
 from gateway.translate.ids import local_system
 from gateway.translate.leavings import NULL, all_but, keep, place
+from gateway.translate.numeric_text import FOLD
 from gateway.translate.rules import converter
 
 Fragment = dict[str, Any]
@@ -80,11 +82,18 @@ def datetime(raw: str, fields: list[str], segment: Segment, context: Context) ->
 @converter(rest=TIME)
 def instant(raw: str, fields: list[str], segment: Segment, context: Context) -> str | None:
     """FHIR instants need seconds; a time without them is kept as residue, not padded."""
-    return _time(times.fhir_instant(raw.split("^", 1)[0], context.zone), raw, segment, context)
+    sent = raw.split("^", 1)[0]
+    found = times.fhir_instant(sent, context.zone)
+    if found is None and times.fhir_datetime(sent, context.zone) is not None:
+        where = place(segment, context.at)
+        context.issue("information", "time-imprecise", where, "a time without seconds is no instant")
+        context.keep(where, raw)
+        return None
+    return _time(found, raw, segment, context)
 
 
 def _time(found: str | None, raw: str, segment: Segment, context: Context) -> str | None:
-    if found is None:
+    if found is None and raw.strip(" "):
         bad_date(raw, segment, context)
     return found
 
@@ -101,7 +110,8 @@ def bad_field(raw: str, segment: Segment, context: Context, code: str, words: st
 
 
 def decimal(raw: str) -> Decimal | None:
-    """A number with its digits as written, or None."""
+    """A number with its digits as written (LENIENT: full-width ones too, and blanks around it), or None."""
+    raw = (raw if raw.isascii() else raw.translate(FOLD)).strip(" ")
     if not re.fullmatch(r"[+-]?([0-9]{1,30}(\.[0-9]{0,30})?|\.[0-9]{1,30})", raw):
         return None
     digits = raw.lstrip("+")
@@ -142,10 +152,19 @@ def published_codes() -> dict[str, frozenset[str]]:
 @cache
 def code_systems() -> dict[str, CodeSystem]:
     """Coding-system names of HL7 v2 as senders write them (mappings/tables/code-systems.csv)."""
-    rows = mapping_files.read_csv(mapping_files.path("tables", "code-systems.csv"))
+    rows = mapping_files.records("code-systems")
     return {
         row["name"]: CodeSystem(row["system"], re.compile(row["pattern"]), row["published"] == "yes") for row in rows
     }
+
+
+@lru_cache(maxsize=1024)
+def code_system(name: str) -> CodeSystem | None:
+    """The system of a name as senders write it: ours, or an OID or URI of one that we know (translate/dialect.py)."""
+    known = code_systems().get(name)
+    if known is None and (uri := system_of(name)):
+        return next((one for one in code_systems().values() if one.system == uri), None)
+    return known
 
 
 class Coded(NamedTuple):
@@ -162,16 +181,19 @@ def coded(raw: str, facility: str) -> Coded:
     triplet is judged by its own system name; standard codings stand first, both are kept, and text is the words
     the ward reads: those of the local triplet when it has some.
     """
-    parts = [plain(p) for p in raw.split("^")]
+    parts = [plain(p).strip(" ") for p in raw.split("^")]  # LENIENT: components filled up with blanks
     parts += [""] * (9 - len(parts))
     standard: list[Fragment] = []
     local: list[Fragment] = []
     words: list[str] = []
+    spoken = 0  # words of the facility's own, which stand first
     problems: list[str] = []
     for start in (0, 3):
         code, display, name = parts[start : start + 3]
         if display:
-            words.insert(0 if name not in code_systems() else len(words), display)
+            own = code_system(name) is None
+            words.insert(spoken if own else len(words), display)
+            spoken += own
         if not code:
             continue
         code = code.strip()
@@ -182,9 +204,9 @@ def coded(raw: str, facility: str) -> Coded:
         system, fits = _system(name, code, facility)
         if not fits:
             problems.append("code-label-mismatch")
-        known = fits and name in code_systems()
+        known = code_system(name) if fits else None
         coding = {"system": system, "code": code} if system else {"code": code}
-        if display and not (known and code_systems()[name].published):
+        if display and not (known and known.published):
             coding["display"] = display
         (standard if known else local).append(coding)
     concept: Fragment = {}
@@ -209,9 +231,9 @@ _CODE = re.compile(r"\S+( \S+)*")
 
 def _system(name: str, code: str, facility: str) -> tuple[str, bool]:
     """System URI of a code, and whether the code looks like one of that system (True for local systems)."""
-    known = code_systems().get(name)
+    known = code_system(name)
     if known is None:
-        return (local_system(facility, f"CodeSystem/{name}") if name else ""), True
+        return (system_of(name) or local_system(facility, f"CodeSystem/{name}") if name else ""), True
     if known.pattern.fullmatch(code) and code in published_codes().get(known.system, (code,)):
         return known.system, True
     return local_system(facility, f"CodeSystem/{name}"), False
@@ -249,6 +271,11 @@ def concept_of(raw: str, segment: Segment, context: Context, number: int = 0) ->
     return found.concept
 
 
+def words_of(concept: Fragment) -> str:
+    """A concept for people: its words, else those of its first code that has some."""
+    return str(concept.get("text") or next((c.get("display", "") for c in concept.get("coding", ())), ""))
+
+
 @converter(rest=cwe_rest)
 def cwe(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
     return concept_of(raw, segment, context)
@@ -260,16 +287,24 @@ def cwe(raw: str, fields: list[str], segment: Segment, context: Context) -> Frag
 @lru_cache(maxsize=4096)
 def merit9(raw: str, facility: str) -> Fragment:
     """A unit `TAB^錠^MR9P` -> unit, system and code of a Quantity. A code of another table stands under the system of
-    that table, which is the facility's own; words alone are no code."""
+    that table, which is the facility's own; words alone are no code. LENIENT: `TAB&錠&MR9P`, as inside a CQ."""
+    raw = unit_parts(raw)
     code, words, name = (component(raw, number) for number in (1, 2, 3))
     unit: Fragment = {"unit": words or code} if words or code else {}
     if code and name and _CODE.fullmatch(code):
-        unit |= {"system": MERIT9 if name == "MR9P" else local_system(facility, f"CodeSystem/{name}"), "code": code}
+        system = MERIT9 if name == "MR9P" else system_of(name) or local_system(facility, f"CodeSystem/{name}")
+        unit |= {"system": system, "code": code}
     return unit
+
+
+def unit_parts(raw: str) -> str:
+    """A unit with its parts as components, also where they were sent as subcomponents."""
+    return raw.replace("&", "^") if raw.count("&") == 2 and "^" not in raw else raw
 
 
 def unit_rest(repetition: str) -> tuple[tuple[int, str], ...]:
     """What `merit9` leaves of a unit field: a code without a table, and a table's name without a code."""
+    repetition = unit_parts(repetition)
     code, words, name = (component(repetition, number) for number in (1, 2, 3))
     left = _BEYOND_UNIT(repetition)
     if code and name and _CODE.fullmatch(code):
@@ -281,12 +316,20 @@ def unit_rest(repetition: str) -> tuple[tuple[int, str], ...]:
 _BEYOND_UNIT = all_but(1, 2, 3)
 
 
+def words_rest(repetition: str) -> tuple[tuple[int, str], ...]:
+    """What is left of a unit of which only the words are shown."""
+    repetition = unit_parts(repetition)
+    code, words = component(repetition, 1), component(repetition, 2)
+    left = _BEYOND_WORDS(repetition)
+    return left + (((1, code),) if words and code not in ("", words) else ())
+
+
 @lru_cache(maxsize=4096)
 def ce_unit_rest(field: str) -> tuple[tuple[int, str], ...]:
     """What lab_values.unit leaves: a code or words that are neither shown nor mean the same as what is shown."""
     shown = lab_values.unit(field)
     left = []
-    for number, part in enumerate(field.split("^"), start=1):
+    for number, part in enumerate(lab_values.unit_parts(field), start=1):
         words = plain(part)
         same = words == shown.text or (shown.code and lab_values.unit(part).code == shown.code)
         if words and not (number in (1, 2, 4, 5) and same):

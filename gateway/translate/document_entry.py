@@ -1,4 +1,5 @@
-"""One ingested file as two XDS documents: the FHIR Bundle made of it, and the message as it came (ITI TF-3: 4.2.3.2).
+"""One ingested file as XDS documents (ITI TF-3: 4.2.3.2): of a message the FHIR Bundle made of it, and the message as it
+came; of a file that is a document by itself (拡張ストレージ) that one.
 
 Pure: the same facts give the same ids and the same metadata on any node, in any order, on any re-run. Codes come from
 `mappings/affinity-domain/*.csv`, one row a SS-MIX2 data type.
@@ -7,12 +8,14 @@ Pure: the same facts give the same ids and the same metadata on any node, in any
 import hashlib
 import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Final
 
 from gateway import mapping_files
+from gateway.codec.document import DocumentFacts
 from gateway.codec.ebxml import MAX_VALUE
+from gateway.codec.ssmix2 import ExtendedType, extended_type
 from gateway.model.code import Code
 from gateway.model.document import XFRM, Association, Author, DocumentEntry
 from gateway.model.identity import PatientId
@@ -20,6 +23,8 @@ from gateway.translate.ids import name_uuid
 from gateway.translate.times import dtm_utc, fhir_datetime, utc_range
 
 LANGUAGE: Final = "ja-JP"
+LOINC_OID: Final = "2.16.840.1.113883.6.1"
+MAX_TITLE: Final = 128
 
 _GENDER: Final = {"male": "M", "female": "F", "other": "O", "unknown": "U"}
 """administrative-gender back to HL7 table 0001, which PID-8 of sourcePatientInfo is written in."""
@@ -52,10 +57,11 @@ class DocumentSource:
     """17 digits of the file name (when this version was made, on the hospital's clock), or empty."""
     message_time: str
     """MSH-7 as FHIR dateTime, or empty; creationTime when there is no file timestamp."""
-    bundle: bytes
-    original: bytes
     patient_id: PatientId
     """The facility's own id of the patient."""
+    bundle: bytes = b""
+    original: bytes = b""
+    """Both empty for a file that is a document by itself."""
     department: str = "-"
     """Code of user table 0069 (診療科), or `-`."""
     source_patient_info: tuple[str, ...] = ()
@@ -74,8 +80,8 @@ def entries(source: DocumentSource, *, repository: str) -> tuple[DocumentEntry, 
     only the registry knows which enterprise patient a facility's id belongs to. Raises BadInput when no time of
     creation can be read.
     """
-    bundle = _entry(source, "bundle", source.bundle, repository)
-    original = _entry(source, "original", source.original, repository)
+    bundle = _entry(source, "bundle", _Bytes.of(source.bundle), repository)
+    original = _entry(source, "original", _Bytes.of(source.original), repository)
     link = association_id(XFRM, bundle.entryUUID, original.entryUUID)
     xfrm = Association(link, XFRM, bundle.entryUUID, original.entryUUID)
     return bundle, original, xfrm
@@ -86,20 +92,90 @@ def association_id(association_type: str, source: str, target: str) -> str:
     return f"urn:uuid:{name_uuid('association', association_type, source, target)}"
 
 
-def _entry(source: DocumentSource, kind: str, content: bytes, repository: str) -> DocumentEntry:
+def file_entry(source: DocumentSource, facts: DocumentFacts, *, repository: str) -> DocumentEntry:
+    """Entry of a file that is a document by itself. Its class and type come from its data type folder: the LOINC code
+    by the tables where they have it, any other code as given there. Raises BadInput when no time can be read."""
+    kind = "cda" if facts.cda is not None else "file"
+    entry = _entry(source, kind, _Bytes(facts.size, facts.sha256, facts.sha1), repository)
+    title = facts.cda.title if facts.cda is not None and facts.cda.title else entry.title
+    return replace(entry, mimeType=facts.mime, title=_short(title))
+
+
+def _data_type_codes(data_type: str) -> tuple[Code, Code, str]:
+    if "^" in data_type:
+        return folder_codes(extended_type(data_type))
     codes = _codes()
-    sha256 = hashlib.sha256(content).hexdigest()
-    number = name_uuid("document", source.facility, *source.key, source.timestamp, sha256, kind)
-    format_code, mime = codes.formats[kind]
-    type_code, title = codes.types.get(source.data_type) or codes.types["*"]
+    return codes.classes.get(data_type) or codes.classes["*"], *(codes.types.get(data_type) or codes.types["*"])
+
+
+def folder_codes(type_: ExtendedType) -> tuple[Code, Code, str]:
+    """(classCode, typeCode, title) of an extended data type."""
+    codes = _codes()
+    title = type_.name or type_.loinc_name
+    if found := codes.types.get(type_.loinc):
+        return codes.classes.get(type_.loinc, codes.classes["*"]), found[0], title or found[1]
+    default, default_title = codes.types["*"]
+    if type_.loinc:
+        type_code = Code(type_.loinc, LOINC_OID, type_.loinc_name or title)
+    elif type_.code:
+        type_code = Code(type_.code, type_.system or default.scheme, title or type_.code)
+    else:
+        type_code = default
+    return codes.classes["*"], type_code, title or type_.code or default_title
+
+
+def format_code(kind: str) -> Code:
+    """formatCode of one kind of document: bundle, original, cda, file."""
+    return _codes().formats[kind][0]
+
+
+def _short(title: str) -> str:
+    """XDSDocumentEntry.title has 128 characters (ITI TF-3: table 4.2.3.2-1); the document itself has it whole."""
+    return title if len(title) <= MAX_TITLE else title[: MAX_TITLE - 1] + "…"
+
+
+def entry_number(source: DocumentSource, sha256: str, kind: str) -> str:
+    """The UUID behind entryUUID and uniqueId."""
+    return name_uuid("document", source.facility, *source.key, source.timestamp, sha256, kind)
+
+
+def _unique_id(number: str) -> str:
+    """The same number under the arc of UUIDs (ITU-T X.667)."""
+    return f"2.25.{uuid.UUID(number).int}"
+
+
+def unique_uri(number: str) -> str:
+    """uniqueId as the masterIdentifier of a DocumentReference (ITI TF-3: 4.5.1.1)."""
+    return f"urn:oid:{_unique_id(number)}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Bytes:
+    """What an entry says of the bytes it stands for."""
+
+    size: int
+    sha256: str
+    sha1: str
+
+    @classmethod
+    def of(cls, content: bytes) -> "_Bytes":
+        sha1 = hashlib.sha1(content, usedforsecurity=False).hexdigest()
+        return cls(len(content), hashlib.sha256(content).hexdigest(), sha1)
+
+
+def _entry(source: DocumentSource, kind: str, content: _Bytes, repository: str) -> DocumentEntry:
+    codes = _codes()
+    number = entry_number(source, content.sha256, kind)
+    format_code, mime = codes.formats.get(f"{kind} {source.data_type}") or codes.formats[kind]
+    class_code, type_code, title = _data_type_codes(source.data_type)
     event = codes.events.get(source.data_type)
     return DocumentEntry(
         entryUUID=f"urn:uuid:{number}",
-        uniqueId=f"2.25.{uuid.UUID(number).int}",
+        uniqueId=_unique_id(number),
         patientId="",
         sourcePatientId=str(source.patient_id),
         mimeType=mime,
-        classCode=codes.classes.get(source.data_type) or codes.classes["*"],
+        classCode=class_code,
         typeCode=type_code,
         formatCode=format_code,
         healthcareFacilityTypeCode=codes.facilities.get(source.facility) or codes.facilities["*"],
@@ -108,9 +184,9 @@ def _entry(source: DocumentSource, kind: str, content: bytes, repository: str) -
         creationTime=_creation_time(source),
         languageCode=LANGUAGE,
         repositoryUniqueId=repository,
-        hash=hashlib.sha1(content, usedforsecurity=False).hexdigest(),
-        size=len(content),
-        blob=sha256,
+        hash=content.sha1,
+        size=content.size,
+        blob=content.sha256,
         title=title,
         serviceStartTime=dtm_utc(source.service_start) if source.service_start else "",
         serviceStopTime=dtm_utc(source.service_stop) if source.service_stop else "",
@@ -176,6 +252,52 @@ def source_patient_info(patient_id: PatientId, patient: dict[str, Any] | None) -
             values.append(f"PID-8|{gender}")
         values += [f"PID-11|{address}" for address in map(_xad, patient.get("address", ())) if address]
     return tuple(value for value in values if len(value) <= MAX_VALUE)
+
+
+_AUTHOR: Final = {
+    "MedicationRequest": ("requester",),
+    "ServiceRequest": ("requester",),
+    "NutritionOrder": ("orderer",),
+    "Condition": ("recorder", "asserter"),
+    "AllergyIntolerance": ("recorder",),
+    "DiagnosticReport": ("resultsInterpreter", "performer"),
+}
+"""Elements that name who wrote what a file documents. The orderer of a test did not write its result."""
+
+
+def authors(resources: Sequence[dict[str, Any]], institution: str, oid: str) -> tuple[Author, ...]:
+    """Who wrote the documents of one file (ITI TF-3: 4.2.3.2.1): each doctor named as such, in message order, and the
+    facility (name and OID) as authorInstitution; the facility alone when nobody is named and its name is known.
+
+    Values that ebRIM cannot carry are left out, as in `source_patient_info`.
+    """
+    xon = f"{_hl7(institution)}^^^^^^^^^{oid}" if institution else ""
+    where = (xon,) if xon and len(xon) <= MAX_VALUE else ()
+    doctors = {f"Practitioner/{one['id']}": one for one in resources if one["resourceType"] == "Practitioner"}
+    people: dict[str, None] = {}
+    for resource in resources:
+        for element in _AUTHOR.get(resource["resourceType"], ()):
+            named = resource.get(element, ())
+            for reference in named if isinstance(named, list) else [named]:
+                doctor = doctors.get(reference.get("reference", "")) if reference else None
+                if doctor is not None and (xcn := _xcn(doctor)):
+                    people[xcn] = None
+    if people:
+        return tuple(Author(person, where) for person in people)
+    return (Author(institution=where),) if where else ()
+
+
+def _xcn(doctor: dict[str, Any]) -> str:
+    """XCN: id, family, given, and the OID of the numbers (component 9)."""
+    identifier: dict[str, Any] = next(iter(doctor.get("identifier", ())), {})
+    name: dict[str, Any] = next(iter(doctor.get("name", ())), {})
+    system = identifier.get("system", "")
+    authority = f"&{system.removeprefix('urn:oid:')}&ISO" if system.startswith("urn:oid:") else ""
+    family = name.get("family", "") or name.get("text", "")
+    xcn = _components((identifier.get("value", ""), family, " ".join(name.get("given", ()))))
+    if xcn and identifier.get("value") and authority:
+        xcn += "^" * (8 - xcn.count("^")) + authority
+    return xcn if len(xcn) <= MAX_VALUE else ""
 
 
 def _hl7(text: str) -> str:

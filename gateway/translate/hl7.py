@@ -6,24 +6,24 @@ SS-MIX2 file name decides the structure before MSH-9 does; a message without suc
 
 import hashlib
 from dataclasses import replace
-from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from gateway.codec import charset, er7, ssmix2
 from gateway.codec.er7 import Message, Segment
-from gateway.codec.ssmix2 import NO_ORDER, FileName
+from gateway.codec.ssmix2 import NO_ORDER, FileName, Place, padded
 from gateway.errors import BadInput, LimitExceeded
-from gateway.model.identity import PatientId
+from gateway.model.identity import Authority, PatientId
 from gateway.model.outcome import Issue, Translated
-from gateway.translate import rde_o11, times
-from gateway.translate.common import provenance, start
+from gateway.translate import routing, times
+from gateway.translate.common import SOURCE, order_number, provenance, start
 from gateway.translate.completeness import looks_cut
 from gateway.translate.context import Context, Facilities
 from gateway.translate.converted import Converted
 from gateway.translate.datatypes import component
-from gateway.translate.people import find_patient, local_number, person_key
+from gateway.translate.patient_ids import find_patient, home_of, local_number, person_key
+from gateway.translate.result_parts import in_parts
 from gateway.translate.rules import table
-from gateway.translate.structures import OTHER, STRUCTURES
+from gateway.translate.structures import site_segments, structure_of
 
 
 def recognises(data: bytes, path: str) -> bool:
@@ -35,42 +35,34 @@ def read_file(
     data: bytes, path: str, facilities: Facilities, facility: str = "", explain: bool = False
 ) -> list[Converted]:
     """Every message of one file, translated. Never raises on bad input: the reason stands in `Converted.error`."""
-    parts = path.replace("\\", "/").rsplit("/", 6)
-    empty = Converted("ss-mix2", parts[-1], 0, hashlib.sha256(data).hexdigest())
-    name, issues = _storage_name(parts)
+    where = ssmix2.place(path)
+    file = path.replace("\\", "/").rpartition("/")[2]
+    digest = hashlib.sha256(data).hexdigest()
+    name = where.name
     try:
         messages = charset.split_messages(data)
         if not messages:
             raise BadInput("the file holds no HL7 message")
     except BadInput as error:
-        return [replace(empty, name=name, error=_unreadable(error, 0))]
-    made = []
-    for offset, part in messages:
-        digest = empty.sha256 if len(messages) == 1 else hashlib.sha256(part).hexdigest()
-        only = name if len(messages) == 1 else None
-        head = Converted("ss-mix2", empty.file, offset, digest, original=part, name=only)
-        made.append(_read_message(part, head, _root(path, parts), issues, facilities, facility, explain))
-    return made
+        return [Converted(SOURCE, file, 0, digest, name=name, error=_unreadable(error, 0))]
+    if len(messages) > 1:
+        pieces = [_Piece(SOURCE, file, at, hashlib.sha256(part).hexdigest(), part, None) for at, part in messages]
+    else:
+        if name is not None:
+            name = name._replace(data_type=where.data_type)
+        pieces = [_Piece(SOURCE, file, at, digest, part, name) for at, part in messages]
+    return [_read_message(piece, where, facilities, facility, explain) for piece in pieces]
 
 
-def _storage_name(parts: list[str]) -> tuple[FileName | None, tuple[Issue, ...]]:
-    try:
-        name = ssmix2.parse_name(parts[-1])
-    except BadInput:
-        return None, ()
-    folders = parts[-6:-1]
-    return name, ssmix2.check_path(folders, name) if len(folders) == 5 else ()
+class _Piece(NamedTuple):
+    """One message of a file: what `Converted` begins with."""
 
-
-@lru_cache(maxsize=256)
-def _root_of(folder: str) -> str:
-    # Not by PurePath: every folder of a storage is asked for once, and taking one apart costs as much as its PID.
-    return ssmix2.root_of([name for name in folder.split("/") if name not in ("", ".")])
-
-
-def _root(path: str, parts: list[str]) -> str:
-    """Name of the storage's root folder; every file of a folder has the same."""
-    return _root_of(path[: len(path) - len(parts[-1])]) if len(parts) > 1 else ""
+    source: str
+    file: str
+    message_offset: int
+    sha256: str
+    original: bytes
+    name: FileName | None
 
 
 def _unreadable(error: BadInput, base: int) -> Issue:
@@ -78,28 +70,23 @@ def _unreadable(error: BadInput, base: int) -> Issue:
     return Issue("fatal", code, f"byte {getattr(error, 'offset', base)}", str(error))
 
 
-def _read_message(
-    data: bytes,
-    head: Converted,
-    root: str,
-    issues: tuple[Issue, ...],
-    facilities: Facilities,
-    facility: str,
-    explain: bool,
-) -> Converted:
+def _read_message(piece: _Piece, where: Place, facilities: Facilities, facility: str, explain: bool) -> Converted:
     try:
-        decoded = charset.decode(data, head.message_offset)
+        decoded = charset.decode(piece.original, piece.message_offset)
         message = er7.parse(decoded)
     except BadInput as error:
-        return replace(head, error=_unreadable(error, head.message_offset))
+        return Converted(*piece, error=_unreadable(error, piece.message_offset))
     msh = message.segments[0]
-    chosen, found = facilities.resolve(facility, msh[4], root)
-    data_type = head.name.data_type if head.name else _data_type(message)
+    chosen, found = facilities.resolve(facility, msh[4], where.root)
+    if not facility and piece.name is None:
+        chosen, found = _patients_own(message, chosen, found, facilities)
+    data_type = piece.name.data_type if piece.name else routing.data_type(message)
     context = Context(chosen, facilities, data_type, memory=facilities.memory(chosen))
-    context.issues += [*message.issues, *issues, *found]
+    conflicts = ssmix2.check_path(where.folders, where.name) if where.name is not None else ()
+    context.issues += [*message.issues, *conflicts, *found]
     if explain:
         context.lineage = []
-    pid, missing = find_patient(message)
+    pid, missing = find_patient(message, chosen, facilities)
     sent_at = times.fhir_datetime(component(msh[7], 1), context.zone) or ""
     known: dict[str, Any] = {
         "charset": message.charset,
@@ -107,41 +94,73 @@ def _read_message(
         "facility": chosen.oid,
         "data_type": data_type,
         "message_time": sent_at,
-        "version_time": head.name.timestamp if head.name else _digits(msh[7]),
+        "version_time": piece.name.timestamp if piece.name else _digits(msh[7]),
     }
+    if piece.name is None and (kind := table("identity-feeds").get(f"{component(msh[9], 1)}^{component(msh[9], 2)}")):
+        known["feeds"] = kind
+        known["version_time"] = feed_time(known["version_time"], kind)
     if pid is None:
-        return replace(head, **known, error=missing, translated=_result(context))
-    number = local_number(pid)
-    if not message.terminated and (reason := looks_cut(message, data_type)):
+        return Converted(*piece, **known, error=missing, translated=_result(context))
+    number = local_number(pid, chosen, facilities)
+    kind = data_type if data_type in ssmix2.DATA_TYPES else routing.data_type(message)
+    if not message.terminated and (reason := looks_cut(message, kind)):
         last = message.segments[-1]
         context.issue("error", "truncated", f"{last.name}[{last.ordinal}]", reason)
-    context.key = _key(message, head.name, number, data_type)
+    context.key = _key(message, piece.name, where.part, number, data_type)
+    context.filed = piece.name is not None
     context.message_time = sent_at
     context.version_time = known["version_time"]
-    context.source = "|".join((chosen.oid, *context.key, head.sha256))
-    if head.name and head.name.patient_id != number:
+    context.source = "|".join((chosen.oid, *context.key, piece.sha256))
+    if piece.name and piece.name.patient_id != number:
         text = "PID-3 is not the patient number of the file name"
         context.issue("error", "patient-mismatch", "PID[1]-3", text)
-    return replace(
-        head,
+    made = Converted(
+        *piece,
         **known,
         key=context.key,
         patient_id=PatientId(number, chosen.oid),
-        translated=_translate(message, pid, number, head, context),
+        translated=_translate(message, pid, number, piece, context),
     )
+    return made if context.filed or not structure_of(data_type, message).results else in_parts(made)
 
 
-def _translate(message: Message, pid: Segment, number: str, head: Converted, context: Context) -> Translated:
-    structure = STRUCTURES.get(context.data_type, OTHER)
+def _patients_own(
+    message: Message, chosen: Authority, found: tuple[Issue, ...], facilities: Facilities
+) -> tuple[Authority, tuple[Issue, ...]]:
+    """The facility of a message without a storage name: where PID-3 has no number of the sender's, the known facility
+    whose number it has."""
+    pid = message.first("PID")
+    home = home_of(pid, chosen, facilities) if pid is not None else chosen
+    if home is chosen:
+        return chosen, found
+    if any(issue.code == "facility-unknown" for issue in found):
+        text = "the sending facility is not in [[authorities]]; the authority of the patient number is"
+        return home, (Issue("warning", "facility-unknown", "MSH[1]-4", text),)
+    return home, (Issue("warning", "facility-conflict", "MSH[1]-4", "names another known facility than the one used"),)
+
+
+def _translate(message: Message, pid: Segment, number: str, piece: _Piece, context: Context) -> Translated:
+    structure = structure_of(context.data_type, message)
     start(message, pid, number, structure.rules, context)
-    structure.translate(message, context)
-    record = provenance(message, structure.rules, context, head.sha256, head.file)
+    structure.translate(_without_site_segments(message, context), context)
+    record = provenance(message, structure.rules, context, piece.sha256, piece.file)
     record["target"] = [{"reference": f"{type_}/{id_}"} for type_, id_ in context.resources]
     if context.events:
         context.events = [replace(event, provenance=record) for event in context.events]
     else:
         context.add(record)
     return _result(context, person_key(pid, context.insured, context))
+
+
+def _without_site_segments(message: Message, context: Context) -> Message:
+    """The message as our structures know it; what only the site's overlay reads is read here."""
+    site = site_segments()
+    if not site or not any(segment.name in site for segment in message.segments):
+        return message
+    for segment in message.segments:
+        if segment.name in site:
+            site[segment.name].apply(segment, {"Patient": context.person}, context)
+    return replace(message, segments=[segment for segment in message.segments if segment.name not in site])
 
 
 def _result(context: Context, person: Any = None) -> Translated:
@@ -156,55 +175,45 @@ def _result(context: Context, person: Any = None) -> Translated:
     )
 
 
+_TURNS = {"add": "0", "revise": "1"}
+
+
+def feed_time(time: str, kind: str) -> str:
+    """A registration, its revision and a merge often come within one second, of which MSH-7 says no parts: they count
+    in that order. `time`: 17 digits; `kind`: of the table identity-feeds."""
+    return f"{time[:16]}{_TURNS.get(kind, '2')}" if time.endswith("000") else time
+
+
 def _digits(raw: str) -> str:
     """MSH-7 in the 17-digit form of file timestamps, for comparing versions."""
     digits = component(raw, 1).split("+")[0].split("-")[0].replace(".", "")
     return digits[:17].ljust(17, "0") if digits.isdigit() else ""
 
 
-def _data_type(message: Message) -> str:
-    msh = message.segments[0]
-    message_type = "^".join((component(msh[9], 1), component(msh[9], 2)))
-    found = table("message-types").get(message_type, message_type)
-    pv1 = message.first("PV1")
-    if found == "ADT-22" and pv1 is not None and component(pv1[2], 1) == "O":
-        return "ADT-12"
-    if found in ("OMP-01", "OMP-11") and _is_injection(message):
-        return {"OMP-01": "OMP-02", "OMP-11": "OMP-12"}[found]
-    return found
-
-
-def _is_injection(message: Message) -> bool:
-    if message.first("RXC") is not None:
-        return True
-    rxe = message.first("RXE")
-    return rxe is not None and any(name in rde_o11.INJECTION_KINDS for name in rxe[2].split("^")[2:6:3])
-
-
-def _key(message: Message, name: FileName | None, number: str, data_type: str) -> tuple[str, str, str, str]:
+def _key(message: Message, name: FileName | None, part: str, number: str, data_type: str) -> tuple[str, str, str, str]:
     """Key of the document. A message without a storage name gets the one its storage file would have: the care date
     of its type, its order number, else its filler number, else patient and test and time, else MSH-10."""
     if name is not None:
-        return (number, name.care_date, data_type, _padded(name.order_no))
-    where = ssmix2.DATA_TYPES[data_type].care_date if data_type in ssmix2.DATA_TYPES else "-"
+        return (number, name.care_date, data_type, "/".join(filter(None, (padded(name.order_no), part))))
+    where = ssmix2.DATA_TYPES[data_type].care_date if data_type in ssmix2.DATA_TYPES else "OBR-7"
     segment, _, number_of_field = where.partition("-")
     found = message.first(segment) if segment else None
     care_date = times.fhir_date(component(found[int(number_of_field)], 1)) if found else None
-    return (number, (care_date or "-").replace("-", "") or "-", data_type, _padded(_order_number(message, data_type)))
+    order = PID_ONLY if _only_pid(message, data_type) else padded(_order_number(message, data_type))
+    return (number, (care_date or "-").replace("-", "") or "-", data_type, order)
+
+
+PID_ONLY = "PID"
+"""Order number of patient basics that hold nothing but the person (ITI-8, ITI-30): a key of their own, so that they never
+take the place of basics with allergies, insurances and contacts."""
+_MORE_THAN_PID = frozenset({"NK1", "DB1", "OBX", "AL1", "IN1"})
+
+
+def _only_pid(message: Message, data_type: str) -> bool:
+    return data_type == "ADT-00" and not any(segment.name in _MORE_THAN_PID for segment in message.segments)
 
 
 def _order_number(message: Message, data_type: str) -> str:
     if data_type.startswith("ADT") or data_type == "PPR-01":
         return NO_ORDER
-    orc, obr = message.first("ORC"), message.first("OBR")
-    for segment, number in ((orc, 2), (obr, 2), (orc, 3), (obr, 3)):
-        if segment is not None and component(segment[number], 1):
-            return component(segment[number], 1)
-    if obr is not None and obr[4] and obr[7]:
-        return f"{component(obr[4], 1)}@{component(obr[7], 1)}"
-    return component(message.segments[0][10], 1)
-
-
-def _padded(order_no: str) -> str:
-    """Order numbers are 15 digits, zero padded; some senders leave the zeros out."""
-    return order_no.zfill(15) if order_no.isdigit() else order_no
+    return order_number(message.first("ORC"), message.first("OBR")) or component(message.segments[0][10], 1)

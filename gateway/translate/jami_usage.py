@@ -45,6 +45,8 @@ class Usage(NamedTuple):
     words: str
     """Our own gloss of the parts, for people who compare; never sent in place of the words received."""
     problems: tuple[str, ...]
+    tail: str = "0000000"
+    """Positions 10-16 as sent."""
 
 
 class Supplement(NamedTuple):
@@ -82,6 +84,7 @@ _SLOTS = {
 }
 _EVENTS = {row["code"]: row for row in _table("jami-usage-events.csv")}
 _HEARD = {code: tuple(row["heard"].split("|")) for code, row in _EVENTS.items()}
+_METHODS_HEARD = {code: tuple(row["heard"].split("|")) for code, row in _METHODS.items() if row["heard"]}
 _POSITIONS = {slot: row.position for (slot, _), row in _SLOTS.items()}
 """slot -> position (from 1), in the order of the day."""
 
@@ -99,10 +102,32 @@ def decode(code: str) -> Usage | None:
         return None
     kind, tail = code[2], code[9:]
     problems = (_UNREAD,) if tail.strip("0") else ()
-    blank = Usage(code, code[:2], code[0], kind, None, (), None, "", False, "", problems)
+    blank = Usage(code, code[:2], code[0], kind, None, (), None, "", False, "", problems, tail)
     read = _KINDS.get(kind)
     usage = None if read is None else read(code, blank)
     return None if usage is None else usage._replace(words=_gloss(usage))
+
+
+def encode(usage: Usage) -> str:
+    """The 16 characters of a usage, made of its parts and not of `usage.code`: decode(encode(x)) is x again.
+
+    Raises ValueError when the parts make no code that `decode` can read.
+    """
+    times = str(usage.times_per_day or 0)
+    match usage.kind:
+        case "1" | "6":
+            digits = {_POSITIONS[slot]: digit for slot, digit in usage.slots if slot in _POSITIONS}
+            middle = times + "".join(digits.get(position, "0") for position in range(5, 10))
+        case "5":
+            middle = f"0{usage.event}000"
+        case "8":
+            middle = "{}{}0000".format(*usage.interval_hours or (0, 0))
+        case _:
+            middle = f"{times}00000"
+    code = f"{usage.method}{usage.kind}{middle}{usage.tail}"
+    if decode(code) is None:
+        raise ValueError("these parts make no usage code that can be read again")
+    return code
 
 
 def _times(code: str) -> int | None:
@@ -217,13 +242,17 @@ def _daily_repeat(usage: Usage) -> dict[str, Any] | None:
 
 _WIDTH = str.maketrans({0xFF01 + n: 0x21 + n for n in range(94)} | {0x3000: " ", ord("〜"): "~", ord("‐"): "-"})
 _KANJI_DIGITS = str.maketrans("一二三四五六七八九", "123456789")
-_TIMES_HEARD = re.compile(r"1日\s*([1-9一二三四五六七八九])\s*回|一日([1-9一二三四五六七八九])回|分\s*([1-9])(?![0-9])")
+_TIMES_HEARD = re.compile(
+    r"1日\s*([1-9一二三四五六七八九])\s*回|一日([1-9一二三四五六七八九])回|(?<![0-9])分\s*([1-9])(?![0-9])"
+)
 _RELATION = r"(食?直前|食?直後|食?事?(?:後2時間|2時間後)|食間|食?前|食?後)?"
 _MEALS_HEARD = re.compile(r"(毎食|(?:朝|昼|夕)食?(?:[・、,とや\s]*(?:朝|昼|夕)食?)*)" + _RELATION)
+_ANY_MEAL_HEARD = re.compile(r"食事?(?:後2時間|2時間後|直前|直後|前|後|間)")
 _HOURS_HEARD = re.compile(r"([0-9]{1,2})(?:\s*[-~から]+\s*([0-9]{1,2}))?\s*時間\s*(?:毎|ごと|おき|間隔)")
 _BEDTIME = ("就寝", "寝る前", "眠前")
 _VAGUE = ("夜", "晩")
 _SLOT_OF = {"朝": "morning", "昼": "noon", "夕": "evening"}
+_MEALS = frozenset(_SLOT_OF.values())
 
 
 def _relation_digit(words: str) -> str:
@@ -240,10 +269,13 @@ class _Heard(NamedTuple):
     times: frozenset[int]
     slots: frozenset[str]
     relations: tuple[tuple[str, str], ...]  # (slot, digit)
+    any_meal: frozenset[str]  # digits of relations to meals that are not named
     hours: tuple[int, int] | None
     as_needed: bool
     events: frozenset[str]
     vague: bool  # evening or bedtime, the words do not say which
+    methods: frozenset[str]  # codes of the methods that the words may mean
+    external: bool  # 外用
 
 
 @lru_cache(maxsize=_CACHED)
@@ -268,17 +300,22 @@ def _hear(words: str) -> _Heard:
     hours = (int(found.group(1)), int(found.group(2) or found.group(1))) if found else None
     events = frozenset(code for code, heard in _HEARD.items() if any(part in text for part in heard))
     vague = "bedtime" not in slots and any(part in text for part in _VAGUE)
-    return _Heard(times, frozenset(slots), tuple(relations), hours, "頓" in text, events, vague)
+    any_meal = frozenset(map(_relation_digit, () if slots & _MEALS else _ANY_MEAL_HEARD.findall(text)))
+    methods = frozenset(code for code, heard in _METHODS_HEARD.items() if any(part in text for part in heard))
+    said, needed, external = tuple(relations), "頓" in text, "外用" in text
+    return _Heard(times, frozenset(slots), said, any_meal, hours, needed, events, vague, methods, external)
 
 
 @lru_cache(maxsize=_CACHED)
 def agrees(usage: Usage, words: str) -> bool | None:
-    """Whether the words sent say the same times of day, times per day or hours as the code.
+    """Whether the words sent say the same method, times of day, times per day or hours as the code.
 
     False: at least one of them contradicts, so code and words must both be kept and no `when` be given. None: the
     words say nothing that can be compared.
     """
     heard = _hear(words)
+    if (heard.methods and usage.method not in heard.methods) or (heard.external and usage.basic == "1"):
+        return False
     if usage.as_needed:
         return _agrees_as_needed(usage, heard)
     verdicts: list[bool] = []
@@ -288,10 +325,14 @@ def agrees(usage: Usage, words: str) -> bool | None:
         verdicts.append(heard.times == {usage.times_per_day})
     if usage.interval_hours is not None and heard.hours is not None:
         verdicts.append(heard.hours == usage.interval_hours)
+    digits = dict(usage.slots)
+    if heard.any_meal:  # 食後: of every meal that is marked
+        meals = {digits.pop(slot) for slot in _MEALS & digits.keys()}
+        if meals:
+            verdicts.append(meals <= heard.any_meal)
     if heard.slots and not heard.vague:
         if usage.slots:
-            verdicts.append(heard.slots == {slot for slot, _ in usage.slots})
-            digits = dict(usage.slots)
+            verdicts.append(heard.slots == digits.keys())
             verdicts += [digits.get(slot) == digit for slot, digit in heard.relations]
         elif usage.times_per_day is not None:
             verdicts.append(len(heard.slots) == usage.times_per_day)
@@ -340,3 +381,20 @@ def decode_supplement(code: str) -> Supplement | None:
             "・".join(word for _, word in days) + "曜日",
         )
     return None
+
+
+def encode_supplement(supplement: Supplement) -> str:
+    """The 8 characters of a supplement, made of its parts: `V` dose, amount and filler, `I1100000`, `W` and its flags.
+
+    Raises ValueError for an amount that does not fit into the six characters left for it.
+    """
+    match supplement.kind:
+        case "uneven":
+            code = f"V{supplement.dose}{supplement.amount}".ljust(8, "N")
+        case "interval":
+            code = "I1100000"
+        case _:
+            code = "W" + "".join("1" if day in supplement.days_of_week else "0" for day, _ in _DAYS)
+    if decode_supplement(code) is None:
+        raise ValueError("these parts make no supplement code")
+    return code

@@ -13,7 +13,7 @@ so that the caller can keep it beside the value. HL7 v2.5 2.A (data types), 7.4.
 import re
 from collections.abc import Callable
 from decimal import Decimal
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 from gateway import mapping_files
@@ -52,20 +52,18 @@ class Unit(NamedTuple):
     code: str
 
 
-def _load(name: str) -> dict[str, str]:
-    rows: dict[str, str] = {}
-    for row in mapping_files.read_csv(mapping_files.path("tables", name)):
-        if rows.setdefault(row["source"], row["target"]) != row["target"]:
-            raise ValueError(f"{name}: one source has two targets")
-    return rows
+_NO_RESULT = mapping_files.table("no-result-words")
+_UNITS = mapping_files.table("ucum-units")
 
 
-_NO_RESULT = _load("no-result-words.csv")
-_UNITS = _load("ucum-units.csv")
-_FLAGS = {
-    row["source"]: {"system": INTERPRETATION, "code": row["target"], "display": row["display"]}
-    for row in mapping_files.read_csv(mapping_files.path("tables", "observation-interpretation.csv"))
-}
+@cache
+def _flags() -> dict[str, dict[str, str]]:
+    rows = mapping_files.records("observation-interpretation")
+    return {
+        row["source"]: {"system": INTERPRETATION, "code": row["target"]}
+        | ({"display": row["display"]} if row["display"] else {})
+        for row in rows
+    }
 
 
 # ---------------------------------------------------------------------------------------------------- value fragments
@@ -156,7 +154,7 @@ def _picture(code: int) -> str:
 
 _NM = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)", re.ASCII)
 # SN: comparator ^ number ^ separator ^ number (HL7 v2.5 2.A.71); an ST may carry the same with its carets.
-_SN = re.compile(r"(<=|>=|<|>|=|)\^([^^]+)(?:\^([-+/.:]?)(?:\^([^^]*))?)?\^*")
+_SN = re.compile(r"(<=|>=|<|>|=|)\^([^^]*)(?:\^(\+-|[-+/.:]?)(?:\^([^^]*))?)?\^*")
 
 
 _NOT_A_NUMBER: Issues = (("warning", "not-a-number", "OBX-2 is NM but the value is not a plain number; read as ST"),)
@@ -250,9 +248,9 @@ def _sn_value(found: re.Match[str], raw: str, unit: Unit | None) -> Value:
         if separator in (":", "/") and high:
             return _ratio(low, high, separator, joined, unit, issues)._replace(original=whole)
     value = _text(unescape(joined), unit)
-    grade = low is not None and separator == "+" and not second and not comparator
+    # `^2^+` and `^^-` read 2+ and - without their carets; with an unknown form these are all a reader has, so they stay.
+    grade = not second and ((low is not None and separator == "+") or (not first and separator in ("-", "+", "+-")))
     value = value if grade else _plus(value, _SN_SHAPE)
-    # `^2^+` reads 2+ without its carets; with an unknown form the carets are all a reader has, so they stay.
     return value._replace(original=whole) if grade else value._replace(fhir=whole, original=whole)
 
 
@@ -309,7 +307,7 @@ def unit(obx6: str) -> Unit:
     The UCUM code comes only from mappings/tables/ucum-units.csv: through the words, or through component 1 or 4 when
     that is a code of ISO+ or UCUM. Where these disagree there is no code.
     """
-    parts = [unescape(part) for part in obx6.split("^")]
+    parts = [unescape(part).strip(" ") for part in unit_parts(obx6)]
     parts = ["" if part == '""' else _safe(part)[0] for part in parts] + [""] * 5
     text = next((part for part in (parts[1], parts[0], parts[4], parts[3]) if part.strip(" \u3000")), "")
     candidates = [text]
@@ -318,9 +316,18 @@ def unit(obx6: str) -> Unit:
     return Unit(text, codes.pop() if len(codes) == 1 else "")
 
 
+_POWER = re.compile(r"[^^]*(?:10|(?<![A-Za-z])[cdm]?m)\^[0-9]{1,2}(?:/[^^]*)?", re.ASCII)
+
+
+def unit_parts(obx6: str) -> list[str]:
+    """The components of OBX-6. LENIENT: in `×10^3/μL` and `mL/min/1.73m^2` the caret that nobody escaped is a power and
+    divides nothing."""
+    return [obx6] if _POWER.fullmatch(obx6) else obx6.split("^")
+
+
 _SEXES = re.compile(
-    r" *(?P<a>(?P<sex_a>M|F|男性?|女性?) *[:：] *(?P<range_a>[^MF男女]+?))"
-    r"[ 　,、;/]+(?P<b>(?P<sex_b>M|F|男性?|女性?) *[:：] *(?P<range_b>[^MF男女]+?)) *"
+    r" *(?P<a>[(（]?(?P<sex_a>M|F|男性?|女性?) *[:：)） ] *(?P<range_a>[^MF男女]+?))"
+    r"[ 　,、;/~]*(?P<b>[(（]?(?P<sex_b>M|F|男性?|女性?) *[:：)） ] *(?P<range_b>[^MF男女]+?)) *"
 )
 _SEX = {"M": "male", "男": "male", "男性": "male", "F": "female", "女": "female", "女性": "female"}
 
@@ -338,8 +345,8 @@ def reference_range(obx7: str, unit: Unit | None) -> tuple[list[dict[str, Any]],
 @lru_cache(maxsize=4_096)
 def _reference_range(obx7: str, unit: Unit | None) -> tuple[list[dict[str, Any]], Issues]:
     """A laboratory sends the same few hundred ranges over and over; nothing changes a fragment after it was made."""
-    text, issues = _safe(unescape(obx7))
-    if obx7 == '""' or not text.strip(" \u3000"):
+    text, issues = _safe(unescape(obx7).strip(" "))
+    if obx7 == '""' or not text.strip("\u3000 "):
         return [], issues
     if len(text) <= 2 * LONGEST and (found := _SEXES.fullmatch(text)):
         first, second = (_SEX[found.group(name)] for name in ("sex_a", "sex_b"))
@@ -364,6 +371,10 @@ def _side(text: str, unit: Unit | None) -> dict[str, Any]:
     """low and high of one range text; empty when it is not surely one."""
     if unit is not None and unit.text and text.endswith(unit.text):
         text = text.removesuffix(unit.text)
+    if (folded := text.translate(FOLD).strip(" ") if len(text) <= LONGEST else "").startswith("~"):
+        # `～5.0` has no lower end. In a value the same sign before a number would say nothing sure.
+        highest = decimal(folded[1:].strip(" "))
+        return {} if highest is None else {"high": _amount(highest, unit)}
     parsed = parse(text)
     if parsed.low is None:
         return {}
@@ -380,12 +391,12 @@ def interpretation(obx8: str) -> tuple[dict[str, Any] | None, Issues]:
 
     The words are given too where the code says less than was sent (MS and VS become S).
     """
-    parts = [_safe(unescape(part))[0] for part in obx8.split("^")]
-    flag = parts[0].strip(" ")
+    parts = [_safe(unescape(part))[0].strip(" ") for part in obx8.split("^")]
+    flag = parts[0]
     words = parts[1] if len(parts) > 1 and parts[1].strip(" \u3000") else parts[0]
     if obx8 == '""' or not words.strip(" \u3000"):
         return None, ()
-    coding = _FLAGS.get(flag) or _FLAGS.get(flag.translate(FOLD))
+    coding = _flags().get(flag) or _flags().get(flag.translate(FOLD))
     if coding is None:
         return {"text": words}, (("warning", "code-unknown", "OBX-8 is not in table 0078; kept as text"),)
     return {"coding": [dict(coding)]} | ({} if words == coding["code"] else {"text": words}), ()

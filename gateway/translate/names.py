@@ -92,10 +92,7 @@ def xad_rest(repetition: str) -> tuple[tuple[int, str], ...]:
     """What `address_of` leaves: a repetition without an address, and a kind (XAD.7) outside its table."""
     if address_of(repetition) is None:
         return ((0, repetition),)
-    return _BEYOND_XAD(repetition)
-
-
-_BEYOND_XAD = all_but(1, 2, 3, 4, 5, 6, 8, words=((7, frozenset(table("address-use"))),))
+    return all_but(1, 2, 3, 4, 5, 6, 8, words=((7, frozenset(table("address-use"))),))(repetition)
 
 
 @converter(repeats=True, rest=xad_rest)
@@ -126,10 +123,8 @@ def xtn_rest(repetition: str) -> tuple[tuple[int, str], ...]:
     parts = [plain(p) for p in repetition.split("^")]
     ways = ((12,), (1,), (5, 6, 7, 8), (4,))
     taken = next(way for way in ways if any(number <= len(parts) and parts[number - 1] for number in way))
-    return tuple(pair for pair in _XTN_CODES(repetition) if pair[0] not in taken)
-
-
-_XTN_CODES = all_but(words=((2, frozenset(table("telecom-use"))), (3, frozenset(table("telecom-system")))))
+    codes = all_but(words=((2, frozenset(table("telecom-use"))), (3, frozenset(table("telecom-system")))))
+    return tuple(pair for pair in codes(repetition) if pair[0] not in taken)
 
 
 @converter(repeats=True, rest=xtn_rest)

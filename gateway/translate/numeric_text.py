@@ -17,7 +17,7 @@ _MAX_POWER = 12
 
 # Only what is the same character in another width or of another table: NFKC would also read ² as 2 and ① as 1.
 FOLD = {0xFF01 + n: 0x21 + n for n in range(94)} | {0x3000: " "}
-FOLD |= dict(zip(map(ord, "−‐〜≤≥ﾐﾏﾝｲｶ"), "--~≦≧ミマンイカ", strict=True))
+FOLD |= dict(zip(map(ord, "−‐〜≤≥〈〉ﾐﾏﾝｲｶ"), "--~≦≧<>ミマンイカ", strict=True))
 
 _PLAIN = r"(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)"
 _TIDY = r"-?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]+)?|\.[0-9]+)"  # no leading zeros: `01-05` is a code or a date, not a range
@@ -27,19 +27,21 @@ _EXPONENT = re.compile(rf"(-?{_PLAIN})[eE]([+-][0-9]{{1,2}})|(-?[0-9]*\.[0-9]+)[
 RANGE = re.compile(rf"({_TIDY}) *[-~] *({_TIDY})")
 _BOUNDS = re.compile(
     rf"(?:≧|>=|=>|>) *({_TIDY}) *(?:<=|=<|≦|<) *({_TIDY})|({_TIDY})(?:以上|超) *({_TIDY})(?:未満|以下)"
+    rf"|({_TIDY}) *[-~] *(?:<=|=<|≦|<) *({_TIDY})|({_TIDY}) *[-~] *({_TIDY})(?:未満|以下)"
 )
 _TITRE = re.compile(r"(1) *: *([1-9][0-9]*)")
-_COUNTS = re.compile(r"([0-9]+) */ *([0-9]+)")
+_COUNTS = re.compile(r"([0-9]+(?:\.[0-9]+)?) */ *([0-9]+)")
 
-_BEFORE = re.compile(r"(<=|=<|>=|=>|<|>|≦|≧|[LU](?=[.0-9])|↓|↑)[ ^]*(.+)")
-_AFTER = re.compile(r"(.+?) *(未満|ミマン|超過|超|以下|イカ|以上|~|<=|=<|>=|=>|<|>|≦|≧)")
+_BEFORE = re.compile(r"(< ?=|=<|> ?=|=>|<|>|≦|≧|[LU](?=[.0-9])|↓|↑)[ ^]*(.+)")
+_AFTER = re.compile(r"(.+?) *(未満|ミマン|超過|超|以下|イカ|以上|~|<=|=<|>=|=>|<|>|≦|≧|↓|↑)")
 _SYMBOL = {"<": "<", ">": ">"} | dict.fromkeys(("<=", "=<", "≦"), "<=") | dict.fromkeys((">=", "=>", "≧"), ">=")
 _LEFT = MappingProxyType(_SYMBOL | {"L": "<", "U": ">", "↓": "<=", "↑": ">="})
 # A symbol after the number has the limit on its left (100< is "100 is less than it"), so it reads the other way round.
 _MIRROR = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
 _RIGHT = MappingProxyType(
     {symbol: _MIRROR[meaning] for symbol, meaning in _SYMBOL.items()}
-    | {"未満": "<", "ミマン": "<", "超過": ">", "超": ">", "以下": "<=", "イカ": "<=", "以上": ">=", "~": ">="}
+    | {"未満": "<", "ミマン": "<", "超過": ">", "超": ">"}
+    | {"以下": "<=", "イカ": "<=", "↓": "<=", "以上": ">=", "~": ">=", "↑": ">="}
 )
 
 
@@ -80,7 +82,7 @@ def parse(text: str) -> Parsed:
             first, second = (Decimal(part) for part in found.groups() if part is not None)
             return Parsed(kind, first, second) if kind != "range" or first <= second else Parsed("text")
     if found := _BEFORE.fullmatch(folded):
-        number, comparator = decimal(found.group(2)), _LEFT[found.group(1)]
+        number, comparator = decimal(found.group(2)), _LEFT[found.group(1).replace(" ", "")]
     elif found := _AFTER.fullmatch(folded):
         number, comparator = decimal(found.group(1)), _RIGHT[found.group(2)]
     return Parsed("text") if found is None or number is None else Parsed("number", number, None, comparator)

@@ -1,5 +1,7 @@
 """OBX -> Observation: laboratory results (検体検査結果) and the measures in patient basics."""
 
+import re
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
@@ -19,13 +21,22 @@ from gateway.translate.datatypes import (
     triplet_rest,
     visible,
 )
+from gateway.translate.documents import LONGEST_STRING, embedded, long_text, pointed_at
 from gateway.translate.leavings import NULL, all_but, keep, left_over, place, spare
 from gateway.translate.people import CORE
 from gateway.translate.rules import SegmentRules, converter, table
 
 OBSERVATION_CATEGORY = "http://jpfhir.jp/fhir/core/CodeSystem/JP_SimpleObservationCategory_CS"
 JLAC10 = "http://medis.or.jp/CodeSystem/master-JLAC10-17digits"
-_NOT_IN_LAB_RESULT = frozenset({"valueRange", "valueRatio", "valueDateTime", "valueTime", "valueInteger"})
+COMMON: Fragment = {"profile": [CORE + "JP_Observation_Common"]}
+LAB_RESULT: Fragment = {"profile": [CORE + "JP_Observation_LabResult"]}
+"""`meta` of results: one object each, so that asking which profile a result claims is quick."""
+NOT_IN_LAB_RESULT = frozenset({"valueRange", "valueRatio", "valueDateTime", "valueTime", "valueInteger"})
+"""What a value may be in JP_Observation_Common, but not in JP_Observation_LabResult or JP_Observation_Microbiology."""
+HELD = NOT_IN_LAB_RESULT | {
+    *("valueQuantity", "valueCodeableConcept", "valueString", "component", "derivedFrom", "dataAbsentReason")
+}
+"""An Observation with none of these says that a test was done, and nothing of its result."""
 ORIGINAL_TEXT = "http://hl7.org/fhir/StructureDefinition/originalText"
 
 
@@ -40,33 +51,41 @@ def add_basic_observation(segment: Segment, context: Context, rules: SegmentRule
     context.add(observation)
 
 
-def lab_result(segment: Segment, specimen: str, specimen_key: str, context: Context, rules: SegmentRules) -> Fragment:
-    """An OBX of a laboratory report. Its identity is specimen, test and OBX-4, not its position."""
-    key = (specimen_key, segment[3].split("^", 1)[0] or segment[3], segment[4])
-    id_ = context.id("Observation", *context.key, *key, context.nth("OBX", *key))
-    observation = _start(id_, "JP_Observation_LabResult", "laboratory")
+def lab_result(
+    segment: Segment, specimen: str, specimen_key: str, context: Context, rules: SegmentRules, within: str = ""
+) -> Fragment:
+    """An OBX of a laboratory report. Its identity is specimen, test and OBX-4, not its position; `within` is the
+    result it belongs to (OBR-26): the same drug is tested against every organism."""
+    test = segment[3]
+    key = (specimen_key, test.split("^", 1)[0] or test, segment[4], *((within,) if within else ()))
+    id_ = context.id("Observation", *context.key, *key, context.nth("OBX", context.key[3], *key))
+    observation: Fragment = {
+        "resourceType": "Observation",
+        "id": id_,
+        "meta": LAB_RESULT,
+        "status": "unknown",
+        "category": _LABORATORY,
+    }
     _fill(observation, segment, context, rules)
-    if "valueQuantity" not in observation:
-        _as_the_laboratory_wrote(observation, segment)
     if specimen:
         observation["specimen"] = {"reference": f"Specimen/{specimen}"}
     return observation
 
 
-def _as_the_laboratory_wrote(observation: Fragment, segment: Segment) -> None:
-    """The profile takes a quantity, a code or a string; a range, ratio or time is kept in the laboratory's words."""
-    for element in _NOT_IN_LAB_RESULT.intersection(observation):
-        del observation[element]
-        observation.pop(f"_{element}", None)
-        observation["valueString"] = clean(segment[5].split("~", 1)[0].replace("^", " ").strip())
-
-
 def settle_profile(observation: Fragment) -> None:
-    """JP_Observation_LabResult asks for a specimen, a coded test and its words. A result without them is a plain
-    JP_Observation_Common: nothing is made up to look conformant."""
+    """JP_Observation_LabResult asks for a specimen, a coded test and its words, and takes a quantity, a code or a
+    string. Another result is a plain JP_Observation_Common: nothing is made up or bent to look conformant."""
     code = observation["code"]
-    if "specimen" not in observation or "coding" not in code or "text" not in code:
-        observation["meta"] = {"profile": [CORE + "JP_Observation_Common"]}
+    if (
+        "specimen" not in observation
+        or "coding" not in code
+        or "text" not in code
+        or not NOT_IN_LAB_RESULT.isdisjoint(observation)
+    ):
+        observation["meta"] = COMMON
+
+
+_LABORATORY = [{"coding": [{"system": OBSERVATION_CATEGORY, "code": "laboratory"}]}]
 
 
 def _start(id_: str, profile: str, category: str) -> Fragment:
@@ -91,11 +110,23 @@ def _fill(observation: Fragment, segment: Segment, context: Context, rules: Segm
     if "code" not in observation:
         observation["code"] = absent()
         context.issue("warning", "no-test-code", place(segment, 3), "OBX-3 names no test")
-    if not segment[11]:
+    status = observation["status"]
+    if status == "unknown" and not segment[11]:
         context.issue("warning", "no-status", place(segment, 11), "OBX-11 is empty; the status is unknown")
-    if observation["status"] == "cancelled" and not any(key.startswith("value") for key in observation):
-        observation.setdefault("dataAbsentReason", _absent_reason("not-performed"))
+    elif status == "cancelled":
+        _not_obtained(observation)
     observation["subject"] = context.subject()
+
+
+def _not_obtained(observation: Fragment) -> None:
+    """OBX-11 X: no result can be had. Words sent instead of one are the reason, never a finding (HL7 table 0085)."""
+    if "valueString" in observation:
+        words = observation.pop("valueString")
+        observation.pop("_valueString", None)
+        observation["dataAbsentReason"] = {**_absent_reason("unknown"), "text": words}
+        observation["note"] = [*observation.get("note", ()), {"text": words}]
+    elif HELD.isdisjoint(observation):
+        observation["dataAbsentReason"] = _absent_reason("not-performed")
 
 
 @lru_cache(maxsize=64)
@@ -113,7 +144,7 @@ def observation_code(raw: str, fields: list[str], segment: Segment, context: Con
 def value(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
     """OBX-5 under OBX-2 and OBX-6. Several repetitions are several values, so that none becomes part of a string: each
     is a component with the code of the test, and then the Observation itself has no value (FHIR obs-7)."""
-    if context.lineage is None and (number := _plain_number(segment[2], raw, segment[6])):
+    if context.lineage is None and (number := _plain_number(fields[2], raw, segment[6])):
         return number
     parts = raw.split("~") if "~" in raw and segment[2] not in ("TX", "FT") else [raw]
     found = [part for repetition in parts if (part := _value(repetition, segment, context))]
@@ -121,23 +152,39 @@ def value(raw: str, fields: list[str], segment: Segment, context: Context) -> Fr
     if not found:
         keep(segment, 2, context)
         return None
-    if len(found) == 1:
-        return found[0]
+    documents = [reference for part in found for reference in part.pop("derivedFrom", ())]
+    found = [part for part in found if part]
+    fragment: Fragment = {"derivedFrom": documents} if documents else {}
+    if len(found) <= 1:
+        return fragment | (found[0] if found else {})
     code = coded(segment[3], context.facility.oid).concept or absent()
     notes = [note for part in found for note in part.pop("note", ())]
-    fragment: Fragment = {"note": notes} if notes else {}
+    fragment |= {"note": notes} if notes else {}
     return fragment | {"component": [{"code": code, **part} for part in found]}
 
 
-@lru_cache(maxsize=4096)
+_PLAIN_NUMBER = re.compile(r"(?:0|[1-9][0-9]{0,8})(\.[0-9]{1,8})?", re.ASCII)
+
+
+@lru_cache(maxsize=16_384)
 def _plain_number(value_type: str, raw: str, unit: str) -> Fragment | None:
-    """The value nine results in ten have, a number with a unit that says nothing else; None for every other one."""
-    if "~" in raw or "^" in raw or not visible(unit) or NULL in (raw, unit) or left_over("OBX", 6, unit, ce_unit_rest):
+    """The value nine results in ten have, a number with a unit that says nothing else; None for every other one.
+    A short cut to what `_value` gives for it."""
+    if (value_type != "NM" and value_type != "ST") or (found := _PLAIN_NUMBER.fullmatch(raw)) is None:
         return None
-    found = lab_values.observation_value(value_type, raw, unit) if visible(raw) else None
-    if found is None or found.element != "valueQuantity" or found.issues or found.changed:
+    amount = _plain_amount(unit)
+    if amount is None:
         return None
-    return {"valueQuantity": found.fhir}
+    return {"valueQuantity": {"value": Decimal(raw) if found[1] else int(raw), **amount}}
+
+
+@lru_cache(maxsize=4096)
+def _plain_amount(unit: str) -> Fragment | None:
+    """What a unit adds to a Quantity; None when it leaves something that is residue."""
+    if unit and (not visible(unit) or unit == NULL or left_over("OBX", 6, unit, ce_unit_rest)):
+        return None
+    found = lab_values.observation_value("NM", "1", unit)
+    return {key: value for key, value in found.fhir.items() if key != "value"} if found else None
 
 
 def _unit(values: list[Fragment], segment: Segment, context: Context) -> None:
@@ -150,7 +197,10 @@ def _unit(values: list[Fragment], segment: Segment, context: Context) -> None:
 
 def _value(raw: str, segment: Segment, context: Context) -> Fragment | None:
     unit = segment[6] if segment[6] != NULL and visible(segment[6]) else ""
-    found = lab_values.observation_value(segment[2], raw, unit) if visible(raw) else None
+    if (kind := segment[2].strip().upper()) in _DOCUMENTS and (document := _document(kind, raw, segment, context)):
+        return document
+    counts = "/" in raw and _counts(segment[3])
+    found = lab_values.observation_value(segment[2], raw, unit, counts) if visible(raw) else None
     if found is None:
         return None
     for severity, code, words in found.issues:
@@ -164,10 +214,15 @@ def _value(raw: str, segment: Segment, context: Context) -> Fragment | None:
         for number, spared in cwe_rest(raw):
             context.keep(place(segment, 5, number), spared)
         concept = concept_of(raw, segment, context)
+        if concept and "text" not in concept and not any("system" in coding for coding in concept["coding"]):
+            # A code of no system is all the words there are (`陽性` or `1+` alone under CWE).
+            concept = {**concept, "text": concept["coding"][0]["code"]}
         return {"valueCodeableConcept": concept} if concept else None
     if found.element == "valueDateTime" and "^" in raw:
         for number, spared in TIME(raw):
             context.keep(place(segment, 5, number), spared)
+    if found.element == "valueString" and len(found.fhir) > LONGEST_STRING:
+        return {"derivedFrom": [long_text(found.fhir, coded(segment[3], context.facility.oid).concept, context)]}
     fragment: dict[str, Any] = {found.element: found.fhir}
     if found.element == "dataAbsentReason":
         fragment["note"] = [{"text": found.original}]
@@ -180,8 +235,29 @@ def _value(raw: str, segment: Segment, context: Context) -> Fragment | None:
     return fragment
 
 
-@converter()
+_DOCUMENTS = {"ED": embedded, "RP": pointed_at}
+
+
+def _document(kind: str, raw: str, segment: Segment, context: Context) -> Fragment | None:
+    """The document in or behind a value, in a resource of its own. A pointer that is no URL is shown as text."""
+    code = coded(segment[3], context.facility.oid).concept
+    if reference := _DOCUMENTS[kind](raw, code, segment, context):
+        return {"derivedFrom": [reference]}
+    if kind == "RP" and visible(raw):
+        context.issue("information", "pointer-not-url", place(segment, 5), "the pointer is no URL; shown as text")
+        return {"valueString": clean(raw)}
+    return None
+
+
+def _counts(code: str) -> bool:
+    """Whether `a/b` is a count in a count for this test: elsewhere a stroke may mean anything."""
+    known = table("count-tests")
+    return any(code[:size] in known for size in (5, 17))
+
+
+@converter(repeats=True)
 def reference_ranges(raw: str, fields: list[str], segment: Segment, context: Context) -> list[Fragment]:
+    """OBX-7. LENIENT: the field does not repeat, so in `3.5~5.0` the tilde that nobody escaped is the sender's own."""
     unit = lab_values.unit(segment[6]) if segment[6] not in ("", NULL) and visible(segment[6]) else None
     ranges, issues = lab_values.reference_range(raw, unit) if visible(raw) else ([], ())
     if unit and segment[5] in ("", NULL):
@@ -230,3 +306,10 @@ def performer_display(raw: str, fields: list[str], segment: Segment, context: Co
         coding = concept["coding"][0]
         reference["identifier"] = {k: coding[s] for k, s in (("system", "system"), ("value", "code")) if s in coding}
     return reference
+
+
+@converter(1)
+def performing_organization(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
+    """OBX-23 XON, the laboratory that did the test: its name."""
+    words = component(raw, 1)
+    return {"display": words} if words else None

@@ -1,33 +1,44 @@
-"""OUL^R22 (OML-11, 検体検査結果): MSH [PID] [PV1] { SPM { OBR [ORC] [NTE] [TQ1] [{OBX [{NTE}]}] } }.
+"""OUL^R22 (OML-11, 検体検査結果) and ORU^R01 of laboratories: one DiagnosticReport an OBR, one Observation an OBX.
 
-ORC may stand before or after its OBR, an OBR may have no OBX, and SPM may be missing altogether (HL7 v2.5 7.3.2,
-JAHIS laboratory). One Specimen an SPM, one DiagnosticReport an OBR, one Observation an OBX.
+What belongs to an OBR: laboratory_groups.py. Specimens: specimen.py. Microbiology and panels: microbiology.py.
+HL7 v2.5 7.3.1, 7.3.2; JAHIS laboratory.
 """
 
-from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
 
 from gateway.codec.er7 import Message, Segment
 from gateway.translate import times
-from gateway.translate.common import HEAD, ORDER_NUMBER, Rules, leave, reversed_period
+from gateway.translate.common import HEAD, ORDER_NUMBER, Rules, leave, order_key, reversed_period
 from gateway.translate.context import Context
 from gateway.translate.datatypes import (
     TIME,
     Fragment,
     absent,
     bad_date,
-    bad_field,
     coded,
     component,
+    concept_of,
     cwe_rest,
     plain,
 )
 from gateway.translate.ids import local_system
-from gateway.translate.leavings import NULL, all_but, keep, place, residue_of, spare
-from gateway.translate.observation import JLAC10, lab_result, settle_profile
-from gateway.translate.people import CORE, resource
-from gateway.translate.rules import aim, converter, mark
+from gateway.translate.laboratory_groups import Group, grouped
+from gateway.translate.leavings import NULL, keep, place, residue_of, spare
+from gateway.translate.microbiology import (
+    MICROBIOLOGY,
+    Result,
+    area,
+    classify,
+    identity_of_parent,
+    join_group,
+    join_parents,
+    reports_microbiology,
+)
+from gateway.translate.observation import LAB_RESULT, lab_result, settle_profile
+from gateway.translate.people import resource
+from gateway.translate.rules import aim, converter, mark, table
+from gateway.translate.specimen import NONE, Taken, add_specimen, from_source, from_test_code, source_rest, when_taken
+from gateway.translate.split_results import parts_of
 
 RULES = Rules(
     **HEAD,
@@ -40,156 +51,185 @@ RULES = Rules(
 )
 NOTES = Rules(NTE=("Observation",))
 
-MATERIAL = "https://musubi.invalid/CodeSystem/JLAC10-material"
-"""The material part of JLAC10 (characters 10 to 12) has no published system of its own; the 17-character system would
-be wrong for it."""
-LAB_RESULT = CORE + "JP_Observation_LabResult"
-REPORT_CODE = {
-    "system": "http://jpfhir.jp/fhir/core/CodeSystem/JP_DocumentCodes_CS",
-    "code": "11502-2",
-    "display": "検体検査報告書",
-}
-REPORT_CATEGORY = {"coding": [{"system": "http://loinc.org", "code": "LP29693-6"}]}
-
-
-@dataclass(slots=True)
-class Group:
-    """One OBR with what belongs to it."""
-
-    specimen: Segment | None
-    obr: Segment | None = None
-    orc: Segment | None = None
-    notes: list[Segment] = field(default_factory=list)
-    results: list[tuple[Segment, list[Segment]]] = field(default_factory=list)
-    """Each OBX with its NTEs."""
+_DOCUMENT_CODES = "http://jpfhir.jp/fhir/core/CodeSystem/JP_DocumentCodes_CS"
+REPORT_CODE = {"system": _DOCUMENT_CODES, "code": "11502-2", "display": "検体検査報告書"}
+_LABORATORY = {"coding": [{"system": "http://loinc.org", "code": "LP29693-6"}]}
+_MICROBIOLOGY_CODE = {"system": _DOCUMENT_CODES, "code": "18725-2", "display": "微生物学的検査報告書"}
+_MICROBIOLOGY = {"coding": [{"system": "http://loinc.org", "code": "LP7819-8"}]}
 
 
 def translate(message: Message, context: Context) -> None:
+    """Adds Specimens, DiagnosticReports and Observations of a message of results."""
     groups, rest = grouped(message)
-    specimens: dict[int, tuple[str, str]] = {}
+    whole = context.key
+    known: dict[int, Taken] = {}
+    results: list[Result] = []
+    children: list[tuple[Segment, str, list[Fragment]]] = []
     for group in groups:
-        if group.specimen is not None and group.specimen.line not in specimens:
-            specimens[group.specimen.line] = _specimen(group.specimen, context)
-        _report(group, specimens.get(group.specimen.line) if group.specimen else None, context)
+        if not context.filed:
+            taken = component(group.specimens[0][17], 1) if group.specimens else ""
+            context.key = order_key(group.orc, group.obr, taken, whole)
+        for segment in group.specimens:
+            if segment.line not in known:
+                known[segment.line] = add_specimen(segment, context, RULES["SPM"])
+        made = _report(group, [known[segment.line] for segment in group.specimens], context)
+        results += made
+        if group.obr is not None and identity_of_parent(group.obr):
+            children.append((group.obr, made[0].specimen if made else "", [result.made for result in made]))
+    context.key = whole
+    join_parents(children, results, context)
+    for segment in rest:
+        if segment.name == "NTE":
+            _ownerless(segment, context)
     leave(rest, RULES, context)
 
 
-def grouped(message: Message) -> tuple[list[Group], list[Segment]]:
-    """Segments -> groups, and the segments that belong to none.
-
-    A group ends where the next OBR (or the next ORC before an OBR, or the next SPM) begins: groups without OBX must
-    not swallow the results of the following one.
-    """
-    groups: list[Group] = []
-    rest: list[Segment] = []
-    specimen: Segment | None = None
-    current: Group | None = None
-    for segment in message.segments:
-        match segment.name:
-            case "MSH" | "PID":
-                continue
-            case "SPM":
-                specimen, current = segment, Group(segment)
-                groups.append(current)
-            case "OBR":
-                if current is None or current.obr is not None or current.results:
-                    current = Group(specimen)
-                    groups.append(current)
-                current.obr = segment
-            case "ORC":
-                if current is None or current.orc is not None or current.results:
-                    current = Group(specimen)
-                    groups.append(current)
-                current.orc = segment
-            case "OBX":
-                if current is None:
-                    current = Group(specimen)
-                    groups.append(current)
-                current.results.append((segment, []))
-            case "NTE" if current is not None and (current.obr or current.orc or current.results):
-                (current.results[-1][1] if current.results else current.notes).append(segment)
-            case _:
-                rest.append(segment)
-    return groups, rest
+def lab_groups(message: Message, context: Context) -> None:
+    """The laboratory content of an ORU^R01, whose specimens may follow their results or stand in OBR-15."""
+    translate(message, context)
 
 
-def _specimen(segment: Segment, context: Context) -> tuple[str, str]:
-    """Adds the Specimen; returns its id and the key its results are identified by."""
-    key = component(segment[2], 1) or component(segment[2], 2) or f"SPM-1={segment[1]}"
-    key += context.nth("SPM", key)
-    specimen = resource("Specimen", context.id("Specimen", *context.key, key), "JP_Specimen_Common")
-    RULES["SPM"].apply(segment, {"Specimen": specimen}, context)
-    specimen["subject"] = context.subject()
-    context.add(specimen)
-    return specimen["id"], key
+def _ownerless(nte: Segment, context: Context) -> None:
+    context.issue("warning", "comment-without-owner", place(nte, 3), "the NTE follows no order and no result")
 
 
-def _report(group: Group, specimen: tuple[str, str] | None, context: Context) -> None:
+def _report(group: Group, specimens: list[Taken], context: Context) -> list[Result]:
     """One group -> DiagnosticReport and its Observations."""
-    specimen_id, specimen_key = specimen or ("", "")
     report: Fragment = {}
     since = mark(context)
     if group.orc is not None:
         RULES["ORC"].apply(group.orc, {"DiagnosticReport": report}, context)
     if group.obr is not None:
         RULES["OBR"].apply(group.obr, {"DiagnosticReport": report}, context)
+        specimens = _source(group.obr, specimens, context)
+    if "issued" not in report and (issued := _changed(group.orc, context)) is not None:
+        report["issued"] = issued
+    for segment in group.timings:
+        residue_of(segment, context)
+    _conclude(report, group, context)
+    results = _results(group, specimens[0] if specimens else NONE, report, context)
+    withdrawn = group.orc is not None and table("result-order-control").get(component(group.orc[1], 1))
+    if withdrawn:
+        for result in results:
+            if result.made["status"] != "cancelled":
+                result.made["status"] = withdrawn
+    if group.obr is not None:
+        if withdrawn:
+            report["status"] = withdrawn if results else "cancelled"
+        id_ = _finish_report(report, group.obr, specimens, results, context)
+        aim(context, since, "DiagnosticReport/.", f"DiagnosticReport/{id_}.")
+    for result in results:
+        context.add(result.made)
+    return results
+
+
+def _changed(orc: Segment | None, context: Context) -> str | None:
+    """ORC-9 of a result: when its status changed (JAHIS laboratory, section 2). Of an order it is when it was typed."""
+    if orc is None or component(orc[1], 1) not in ("SC", "RE", ""):
+        return None
+    return times.fhir_instant(component(orc[9], 1), context.zone)
+
+
+def _source(obr: Segment, specimens: list[Taken], context: Context) -> list[Taken]:
+    """The specimens of a group: those of SPM, else the one in OBR-15; beside an SPM that field is residue."""
+    if obr[15] in ("", NULL):
+        return specimens
+    if specimens:
+        keep(obr, 15, context)
+        return specimens
+    taken = from_source(obr, context)
+    return [taken] if taken.id else []
+
+
+def _conclude(report: Fragment, group: Group, context: Context) -> None:
+    """NTE under the OBR: the conclusion, a line each."""
     for nte in group.notes:
         if group.obr is None:
+            _ownerless(nte, context)
             residue_of(nte, context)
             continue
         comment: Fragment = {}
         RULES["NTE"].apply(nte, {"DiagnosticReport": comment}, context)
         if comment:
             report["conclusion"] = "\n".join(c["conclusion"] for c in (report, comment) if "conclusion" in c)
-    made = []
+
+
+def _results(group: Group, specimen: Taken, report: Fragment, context: Context) -> list[Result]:
+    """The Observations of a group, with what they take from it: specimen, time, kind, and one another."""
+    obr, rules = group.obr, RULES["OBX"]
+    when = when_taken(specimen, report, context)
+    within = identity_of_parent(obr)
+    section = microbiology = reports_microbiology(obr)
+    results: list[Result] = []
     for obx, ntes in group.results:
-        result = lab_result(obx, specimen_id, specimen_key, context, RULES["OBX"])
-        if not specimen_id:
-            _synthesised_specimen(result, obx, context)
+        made = lab_result(obx, specimen.id, specimen.key, context, rules, within)
+        if not specimen.id:
+            from_test_code(made, obx, context)
         for nte in ntes:
-            NOTES["NTE"].apply(nte, {"Observation": result}, context)
-        _effective(result, specimen_id, report, obx, context)
-        settle_profile(result)
-        made.append(result)
-    if group.obr is not None:
-        id_ = _finish_report(report, group, specimen, made, context)
-        aim(context, since, "DiagnosticReport/.", f"DiagnosticReport/{id_}.")
-    for result in made:
-        context.add(result)
+            NOTES["NTE"].apply(nte, {"Observation": made}, context)
+        if "effectiveDateTime" not in made:
+            _effective(made, when, obx, context)
+        for part in parts_of(made, obx, context) if "valueString" in made else (made,):
+            result = Result(obx, part, specimen.key, obr)
+            if section or area(obx[3]):
+                classify(result, context)
+                microbiology = True
+            else:
+                settle_profile(part)
+            results.append(result)
+    join_group(results, microbiology, context)
+    return results
 
 
 def _finish_report(
-    report: Fragment, group: Group, specimen: tuple[str, str] | None, results: list[Fragment], context: Context
+    report: Fragment, obr: Segment, specimens: list[Taken], results: list[Result], context: Context
 ) -> str:
     """Adds the DiagnosticReport and returns its id."""
-    assert group.obr is not None
-    specimen_id, specimen_key = specimen or ("", "")
-    key = (specimen_key, group.obr[4].split("^", 1)[0])
-    head = resource(
-        "DiagnosticReport",
-        context.id("DiagnosticReport", *context.key, *key, context.nth("OBR", *key)),
-        "JP_DiagnosticReport_LabResult",
-    )
-    head["status"] = report.pop("status", None) or _report_status(results)
-    head["category"] = [REPORT_CATEGORY]
-    head["code"] = report.pop("code", {"coding": [REPORT_CODE]})
+    key: tuple[str, ...] = (specimens[0].key if specimens else "", obr[4].split("^", 1)[0])
+    if within := identity_of_parent(obr):
+        key += (within,)
+    id_ = context.id("DiagnosticReport", *context.key, *key, context.nth("OBR", context.key[3], *key))
+    made = [result.made for result in results]
+    microbiology = reports_microbiology(obr) or (bool(made) and all(one["meta"] is MICROBIOLOGY for one in made))
+    head = resource("DiagnosticReport", id_, _profile(report, made, microbiology))
+    head["status"] = report.pop("status", None) or _report_status(made)
+    head["category"] = [_MICROBIOLOGY if microbiology else _LABORATORY, *report.pop("category", ())]
+    head["code"] = _code(report.pop("code", {"coding": [REPORT_CODE]}), microbiology)
     head |= report
     head["subject"] = context.subject()
-    if specimen_id:
-        head["specimen"] = [{"reference": f"Specimen/{specimen_id}"}]
-    if results:
-        head["result"] = [{"reference": f"Observation/{result['id']}"} for result in results]
-    if any(LAB_RESULT not in result["meta"]["profile"] for result in results):
-        # JP_DiagnosticReport_LabResult takes only results of JP_Observation_LabResult.
-        head["meta"] = {"profile": [CORE + "JP_DiagnosticReport_Common"]}
+    if references := [{"reference": f"Specimen/{one.id}"} for one in specimens if one.id]:
+        head["specimen"] = references
+    if made:
+        head["result"] = [{"reference": f"Observation/{result['id']}"} for result in made]
     if head["status"] == "unknown":
-        context.issue("warning", "no-status", place(group.obr, 25), "neither OBR-25 nor the results tell the status")
-    return str(context.add(head)["id"])
+        context.issue("warning", "no-status", place(obr, 25), "neither OBR-25 nor the results tell the status")
+    context.add(head)
+    return id_
+
+
+def _profile(report: Fragment, results: list[Fragment], microbiology: bool) -> str:
+    """Each report profile takes only results of its own profile, and that of microbiology no period."""
+    kind = "Microbiology" if microbiology else "LabResult"
+    claimed = MICROBIOLOGY if microbiology else LAB_RESULT
+    if any(result["meta"] is not claimed for result in results) or (microbiology and "effectivePeriod" in report):
+        return "JP_DiagnosticReport_Common"
+    return f"JP_DiagnosticReport_{kind}"
+
+
+def _code(code: Fragment, microbiology: bool) -> Fragment:
+    """The document code that the profile asks for stands before the sender's."""
+    return {**code, "coding": [_MICROBIOLOGY_CODE, *code["coding"][1:]]} if microbiology else code
+
+
+_NO_RESULTS = frozenset({"cancelled", "entered-in-error"})
 
 
 def _report_status(results: list[Fragment]) -> str:
     """SS-MIX2 leaves OBR-25 empty: a report is as far as its results are. Nothing known stays unknown."""
-    found = {result["status"] for result in results} - {"cancelled", "entered-in-error"}
+    every: set[str] = {result["status"] for result in results}
+    if len(every) == 1 and every <= _NO_RESULTS:
+        return every.pop()
+    found = every - _NO_RESULTS
     if not found or "unknown" in found:
         return "unknown"
     if found == {"registered"}:
@@ -199,41 +239,19 @@ def _report_status(results: list[Fragment]) -> str:
     return "corrected" if "corrected" in found else "final"
 
 
-def _effective(result: Fragment, specimen_id: str, report: Fragment, obx: Segment, context: Context) -> None:
-    """When the value was true: OBX-14, else when the specimen was taken, else OBR-7; else it is not known."""
-    if "effectiveDateTime" in result:
+def _effective(result: Fragment, when: Fragment, obx: Segment, context: Context) -> None:
+    """When the value was true. Where nothing says so, when the message was written: the result was there by then, and
+    that is reported."""
+    result |= when
+    if when:
         return
-    collection = context.resources.get(("Specimen", specimen_id), {}).get("collection", {})
-    for element, period in (("collectedDateTime", "collectedPeriod"), ("effectiveDateTime", "effectivePeriod")):
-        source = collection if element.startswith("collected") else report
-        if element in source:
-            result["effectiveDateTime"] = source[element]
-            return
-        if period in source:
-            result["effectivePeriod"] = source[period]
-            return
-    result["_effectiveDateTime"] = absent()
-    context.issue("warning", "no-observation-time", place(obx, 14), "neither OBX-14, SPM-17 nor OBR-7 has a time")
-
-
-def _synthesised_specimen(result: Fragment, obx: Segment, context: Context) -> None:
-    """Without SPM the material is still said by characters 10 to 12 of a 17-character JLAC10 code."""
-    material = next((c["code"][9:12] for c in result["code"].get("coding", ()) if c.get("system") == JLAC10), "")
-    if not material:
-        return
-    specimen = _material_specimen(context.id("Specimen", *context.key, "JLAC10", material), material)
-    context.add({**specimen, "subject": context.subject()})
-    result["specimen"] = {"reference": f"Specimen/{specimen['id']}"}
+    if context.message_time:
+        result["effectiveDateTime"] = context.message_time
+    else:
+        result["_effectiveDateTime"] = absent()
     context.issue(
-        "information", "specimen-from-code", place(obx, 3), "no SPM: the specimen is the material in the code"
+        "warning", "no-observation-time", place(obx, 14), "neither OBX-14, SPM-17 nor OBR-7 has a time; MSH-7 stands in"
     )
-
-
-@lru_cache(maxsize=4096)
-def _material_specimen(id_: str, material: str) -> dict[str, Any]:
-    specimen = resource("Specimen", id_, "JP_Specimen_Common")
-    specimen["type"] = {"coding": [{"system": MATERIAL, "code": material}]}
-    return specimen
 
 
 # -- converters -------------------------------------------------------------------------------------------------------
@@ -247,7 +265,7 @@ def placer_number(raw: str, fields: list[str], segment: Segment, context: Contex
         return None
     identifier = {"system": ORDER_NUMBER, "value": number}
     return {
-        "identifier": [{"type": _identifier_type("PLAC"), **identifier}],
+        "identifier": [{"type": identifier_type("PLAC"), **identifier}],
         "basedOn": [{"type": "ServiceRequest", "identifier": identifier}],
     }
 
@@ -256,11 +274,11 @@ def placer_number(raw: str, fields: list[str], segment: Segment, context: Contex
 def filler_number(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
     number = component(raw, 1)
     system = local_system(context.facility.oid, "filler-order-number")
-    return {"type": _identifier_type("FILL"), "system": system, "value": number} if number else None
+    return {"type": identifier_type("FILL"), "system": system, "value": number} if number else None
 
 
 @lru_cache(maxsize=8)
-def _identifier_type(code: str) -> Fragment:
+def identifier_type(code: str) -> Fragment:
     return {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": code}]}
 
 
@@ -294,56 +312,23 @@ def effective(raw: str, fields: list[str], segment: Segment, context: Context) -
     return {"effectivePeriod": {"start": first, "end": last}}
 
 
-@converter(1, 2)
-def collected(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
-    """SPM-17 is a date range (DR): one time, or a period."""
-    parts = list(raw.split("^")[:2])
-    found = [times.fhir_datetime(p, context.zone) if p and p != NULL else None for p in parts]
-    for part, when in zip(parts, found, strict=True):
-        if part and part != NULL and when is None:
-            bad_date(raw, segment, context)
-            return None
-    if len(found) == 2 and found[0] and found[1] and reversed_period(found[0], found[1]):
-        bad_field(raw, segment, context, "period-reversed", "the end lies before the beginning")
-        found.pop()
-    if len(found) == 2 and found[0] and found[1] and found[0] != found[1]:
-        return {"collection": {"collectedPeriod": {"start": found[0], "end": found[1]}}}
-    if len(found) == 2 and found[1] and not found[0]:
-        return {"collection": {"collectedPeriod": {"end": found[1]}}}
-    return {"collection": {"collectedDateTime": found[0]}} if found[0] else None
+@converter(1)
+def diagnostic_section(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
+    """OBR-24, the section of the laboratory, as a further category."""
+    code = component(raw, 1)
+    return concept_of(f"{code}^^HL70074", segment, context) if code else None
 
 
-@converter(rest=cwe_rest)
-def material(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
-    """SPM-4: the label JC10 means the 3-character material part there, not the whole test code."""
-    concept = coded(raw, context.facility.oid).concept
-    code, _, label = ([*raw.split("^"), "", ""])[:3]
-    if concept is None or label not in ("JC10", "JLAC10") or len(code) != 3:
-        return concept
-    own = [{**c, "system": MATERIAL} for c in concept["coding"] if c["code"] == code]
-    return {**concept, "coding": own + [c for c in concept["coding"] if c["code"] != code]}
+@converter(rest=source_rest)
+def specimen_source(raw: str, fields: list[str], segment: Segment, context: Context) -> bool:
+    """OBR-15 is read where no SPM stands (`_source`)."""
+    return True
 
 
-def _eip_rest(repetition: str) -> tuple[tuple[int, str], ...]:
-    """What `specimen_number` leaves: the authorities of the two numbers, and components an EIP has not."""
-    others = tuple(
-        (number, other)
-        for number, part in enumerate(repetition.split("^")[:2], start=1)
-        for other in part.split("&")[1:]
-        if plain(other)
-    )
-    return others + _BEYOND_EIP(repetition)
-
-
-_BEYOND_EIP = all_but(1, 2)
-
-
-@converter(rest=_eip_rest)
-def specimen_number(raw: str, fields: list[str], segment: Segment, context: Context) -> list[Fragment]:
-    """SPM-2 EIP: placer and filler number of the specimen."""
-    numbers = [plain(part.split("&", 1)[0]) for part in raw.split("^")[:2]]
-    system = local_system(context.facility.oid, "specimen-number")
-    return [{"system": system, "value": number} for number in dict.fromkeys(numbers) if number]
+@converter(1, 2, 3)
+def parent_result(raw: str, fields: list[str], segment: Segment, context: Context) -> bool:
+    """OBR-26 is read when all results of the message are there (microbiology.join_parents)."""
+    return True
 
 
 @converter(repeats=True)

@@ -4,9 +4,8 @@ import re
 from functools import lru_cache
 from typing import Any
 
-from gateway.codec.er7 import Message, Segment
-from gateway.model.identity import PatientId, PersonKey
-from gateway.model.outcome import Issue, Unmapped
+from gateway.codec.er7 import Segment
+from gateway.model.outcome import Unmapped
 from gateway.translate import times
 from gateway.translate.context import Context
 from gateway.translate.datatypes import (
@@ -16,7 +15,6 @@ from gateway.translate.datatypes import (
     concept_of,
     cwe_rest,
     keep_all,
-    plain,
 )
 from gateway.translate.ids import local_system, resource_id
 from gateway.translate.leavings import NULL, all_but, keep, place, spare
@@ -27,6 +25,9 @@ CORE = "http://jpfhir.jp/fhir/core/StructureDefinition/"
 EXTENSION = "http://jpfhir.jp/fhir/core/Extension/StructureDefinition/"
 INSTITUTION = "http://jpfhir.jp/fhir/core/IdSystem/insurance-medical-institution-no"
 INSURER = "http://jpfhir.jp/fhir/core/mhlw/IdSystem/InsurerNumber"
+SELF = "SEL"
+"""Table 0063: the person named is the patient."""
+MOTHERS_MAIDEN_NAME = "http://hl7.org/fhir/StructureDefinition/patient-mothersMaidenName"
 DISABILITY = "http://hl7.org/fhir/StructureDefinition/patient-disability"
 
 
@@ -46,109 +47,59 @@ def start_patient(pid: Segment, context: Context, local: str) -> Fragment:
     return context.add(patient)
 
 
-def local_number(pid: Segment) -> str:
-    """The facility's own patient number: PID-3.1 of the first repetition without an assigning authority, else of the
-    first repetition (SS-MIX2 writes `id^^^^PI` or the bare id)."""
-    return _local_number(pid[3])
-
-
-@lru_cache(maxsize=4096)
-def _local_number(raw: str) -> str:
-    repetitions = [r.split("^") for r in raw.split("~")]
-    bare = [r for r in repetitions if len(r) < 4 or not r[3]]
-    return plain((bare or repetitions)[0][0])
-
-
-def _identifier_rest(repetition: str) -> tuple[tuple[int, str], ...]:
-    """What `patient_identifiers` leaves: everything of a repetition without a number, else all but number and HD."""
-    return _BEYOND_ID(repetition) if component(repetition, 1) else all_but()(repetition)
-
-
-_BEYOND_ID = all_but(1, 4)
-
-
-@converter(repeats=True, rest=_identifier_rest)
-def patient_identifiers(raw: str, fields: list[str], segment: Segment, context: Context) -> list[Fragment]:
-    """PID-3 -> Patient.identifier: the facility's number under the JP Core patient-number system, shared ids
-    (医療等ID ...) under their authority."""
-    found = []
-    local = local_number(segment)
-    for repetition in raw.split("~"):
-        parts = repetition.split("^")
-        value = plain(parts[0])
-        if not value:
-            continue
-        hd = parts[3] if len(parts) > 3 else ""
-        oid = authority_oid(hd, context)
-        authority = context.facilities.find(oid) if oid else context.facility
-        if oid is None or authority is None:
-            system = f"urn:oid:{oid}" if oid else local_system(context.facility.oid, f"authority/{hd}")
-        else:
-            system = authority.patient_system
-        identifier: Fragment = {"system": system, "value": value}
-        if value == local and authority is context.facility:
-            coding = {"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "MR"}
-            identifier = {"type": {"coding": [coding]}, **identifier}
-        if oid and (name := _unknown_name(hd, oid, segment, context)):
-            identifier["assigner"] = {"display": name}
-        found.append(identifier)
-    return found
-
-
-def _unknown_name(hd: str, oid: str, segment: Segment, context: Context) -> str:
-    """The namespace of an HD whose OID was used, when we do not know the authority under that name. What of the HD
-    decided nothing is residue."""
-    namespace, *others = hd.split("&")
-    if others[:2] != [] and authority_oid("&".join(("", *others)), context) == oid:
-        others = others[2:]
-        known = context.facilities.find(plain(namespace)) if namespace else None
-        namespace = "" if known is not None and known.oid == oid else plain(namespace)
-    else:
-        namespace = ""
-    for other in others:
-        if plain(other):
-            context.keep(place(segment, context.at, 4), other)
-    return namespace
-
-
-def authority_oid(hd: str, context: Context) -> str | None:
-    """OID of an assigning authority HD (namespace&oid&ISO): "" when not given, None when it cannot be known."""
-    if not hd:
-        return ""
-    namespace, oid, kind = ([plain(p) for p in hd.split("&")] + ["", "", ""])[:3]
-    if kind == "ISO" and _OID.fullmatch(oid):
-        known = context.facilities.find(oid)
-        return known.oid if known else oid
-    if not (namespace or oid or kind):
-        return ""
-    known = context.facilities.find(namespace) if namespace else None
-    return known.oid if known else None
-
-
-_OID = re.compile(r"[0-2](\.(0|[1-9][0-9]*))+")
-
-
-def person_key(pid: Segment, insured: list[str], context: Context) -> PersonKey:
-    """What this message says about who its patient is."""
-    ids = [PatientId(local_number(pid), context.facility.oid)]
-    for repetition in pid[3].split("~"):
-        parts = repetition.split("^")
-        oid = authority_oid(parts[3], context) if len(parts) > 3 else ""
-        value = plain(parts[0])
-        if oid and value and oid != context.facility.oid:
-            ids.append(PatientId(value, oid))
-    if context.facilities.insurer:
-        ids += [PatientId(number, context.facilities.insurer) for number in insured]
-    return PersonKey(tuple(dict.fromkeys(ids)), component(pid[7], 1)[:8], component(pid[8], 1))
-
-
 @converter(1)
 def gender(raw: str, fields: list[str], segment: Segment, context: Context) -> str | None:
     """PID-8. A value that is a date instead of a sex is a shifted segment; it must not become `unknown`."""
-    found = table("administrative-gender").get(component(raw, 1))
+    found = table("administrative-gender").get(component(raw, 1).strip(" "))
     if found is None:
         bad_field(raw, segment, context, "code-unknown", "the code is not in the table administrative-gender")
     return found
+
+
+def _maiden_rest(repetition: str) -> tuple[tuple[int, str], ...]:
+    """What `mothers_maiden_name` leaves: the words are all there is room for, and that they are of a maiden name is said."""
+    return ((0, repetition),) if human_name(repetition) is None else _BEYOND_WORDS(repetition)
+
+
+_BEYOND_WORDS = all_but(1, 2, 3, words=((7, frozenset({"M"})),))
+
+
+@converter(rest=_maiden_rest)
+def mothers_maiden_name(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
+    """PID-6 -> extension patient-mothersMaidenName, which is one text."""
+    name = human_name(raw)
+    if name is None:
+        return None
+    return {"url": MOTHERS_MAIDEN_NAME, "valueString": name["text"]}
+
+
+@converter(1)
+def multiple_birth(raw: str, fields: list[str], segment: Segment, context: Context) -> bool | None:
+    """PID-24 Y/N. A birth order in PID-25 says more and stands instead."""
+    code = component(raw, 1)
+    if code not in ("Y", "N"):
+        bad_field(raw, segment, context, "code-unknown", "table 0136 knows Y and N")
+        return None
+    if code == "N" or _ORDER.fullmatch(component(segment[25], 1)) is None:
+        return code == "Y"
+    context.unmapped.append(Unmapped(place(segment, 24), "PID-25 says which, and with that also that"))
+    return None
+
+
+@converter(1)
+def birth_order(raw: str, fields: list[str], segment: Segment, context: Context) -> int | None:
+    """PID-25. Senders that fill it with 1 for an only child say so in PID-24; then it is residue."""
+    order = component(raw, 1)
+    if _ORDER.fullmatch(order) is None:
+        bad_field(raw, segment, context, "not-a-number", "not the number of a child of one birth")
+        return None
+    if component(segment[24], 1) == "N":
+        context.keep(place(segment, context.at), raw)
+        return None
+    return int(order)
+
+
+_ORDER = re.compile(r"[1-9][0-9]?")
 
 
 @converter(1)
@@ -167,14 +118,32 @@ def deceased(raw: str, fields: list[str], segment: Segment, context: Context) ->
     return None
 
 
-def add_contact(segment: Segment, context: Context, patient: Fragment, rules: SegmentRules) -> None:
-    """NK1 -> Patient.contact, or nothing when the next of kin is the patient himself (SEL)."""
-    contact: Fragment = {}
+def add_next_of_kin(
+    segment: Segment, context: Context, patient: Fragment, contact_rules: SegmentRules, own_rules: SegmentRules
+) -> None:
+    """NK1 -> Patient.contact. SS-MIX2 sends the patient himself there too (SEL, 本人): he is not his own contact, and his
+    addresses and telephones, often those of his work, are the Patient's, each said once."""
+    made: Fragment = {}
     since = mark(context)
-    rules.apply(segment, {"Contact": contact}, context)
-    aim(context, since, "Contact/", f"Patient/{patient['id']}.contact")
-    if contact:
-        patient.setdefault("contact", []).append(contact)
+    if component(segment[3], 1) != SELF:
+        contact_rules.apply(segment, {"Contact": made}, context)
+        aim(context, since, "Contact/", f"Patient/{patient['id']}.contact")
+        if made:
+            patient.setdefault("contact", []).append(made)
+        return
+    own_rules.apply(segment, {"Patient": made}, context)
+    aim(context, since, "Patient/.", f"Patient/{patient['id']}.")
+    for key, entries in made.items():
+        known = patient.get(key, [])
+        if fresh := [entry for entry in entries if not any(_tells(one, entry, key) for one in known)]:
+            patient[key] = [*known, *fresh]
+
+
+def _tells(known: Fragment, entry: Fragment, key: str) -> bool:
+    """Whether an entry of the Patient says all that another one does; a name is told by its text."""
+    if key == "name":
+        return bool(known["text"] == entry["text"])
+    return all(known.get(name) == value for name, value in entry.items())
 
 
 @converter(rest=xpn_rest)
@@ -286,18 +255,27 @@ _XCN_PLACE = {1: 2, 2: 3, 3: 4, 7: 10, 8: 15}
 
 @converter(repeats=True, rest=xcn_rest)
 def practitioner_reference(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
-    further_people(raw, segment, context)
-    return practitioner(raw, context)
+    """Of one person; further ones, for whom the element has no room, are residue."""
+    first, *others = persons(raw)
+    for other in others:
+        context.keep(place(segment, context.at), other)
+    return practitioner(first, context)
 
 
-def further_people(raw: str, segment: Segment, context: Context) -> None:
-    """The repetitions of one XCN are one person's name in several scripts; another number is another person, for
-    whom the element has no room."""
-    if "~" in raw:
-        numbers = [number for part in raw.split("~") if (number := component(part, 1))]
-        for number in numbers[1:]:
-            if number != numbers[0]:
-                context.keep(place(segment, context.at, 1), number)
+def persons(raw: str) -> list[str]:
+    """The persons of a repeating XCN, each with his repetitions: one number, or none after one, is one person's name in
+    several scripts; another number is another person, and so is a second name in the same script (XCN.15)."""
+    found: list[tuple[str, list[str]]] = []
+    for repetition in raw.split("~"):
+        number, script = component(repetition, 1), component(repetition, 15)
+        if not found or (number and found[-1][0] and number != found[-1][0]):
+            found.append((number, [repetition]))
+        elif not number and script and script in {component(one, 15) for one in found[-1][1]}:
+            found.append(("", [repetition]))
+        else:
+            found[-1][1].append(repetition)
+            found[-1] = (found[-1][0] or number, found[-1][1])
+    return ["~".join(repetitions) for _, repetitions in found]
 
 
 # -- Organization -----------------------------------------------------------------------------------------------------
@@ -358,15 +336,3 @@ def insurer_organization(number: str, name: str, context: Context) -> Fragment:
     if name:
         reference["display"] = name
     return reference
-
-
-def find_patient(message: Message) -> tuple[Segment | None, Issue | None]:
-    """The one PID of the message, or why there is none to work with."""
-    found = message.all("PID")
-    if not found:
-        return None, Issue("error", "no-patient", "PID", "the message has no PID segment")
-    if len(found) > 1:
-        return None, Issue("error", "several-patients", "PID[2]", "the message has more than one PID segment")
-    if not local_number(found[0]):
-        return None, Issue("error", "no-patient", place(found[0], 3), "PID-3 holds no patient number")
-    return found[0], None

@@ -7,6 +7,7 @@ ZPR the parts. The words sent are always kept. JAHIS disease names; JP Core 1.2.
 from dataclasses import dataclass, field
 
 from gateway.codec.er7 import Message, Segment
+from gateway.model.outcome import Unmapped
 from gateway.translate.common import HEAD, Rules, leave
 from gateway.translate.context import Context
 from gateway.translate.datatypes import (
@@ -22,17 +23,22 @@ from gateway.translate.datatypes import (
     triplet_rest,
 )
 from gateway.translate.ids import local_system
-from gateway.translate.leavings import all_but, keep, place, spare
+from gateway.translate.leavings import NULL, all_but, keep, place, spare
 from gateway.translate.people import EXTENSION, resource
 from gateway.translate.rules import converter, table
 
-RULES = Rules(**HEAD, PV1=("None",), PRB=("Condition",), ZPR=("Condition",), ORC=("Condition",))
+RULES = Rules(**HEAD, PV1=("None",), PRB=("Condition",), ZPR=("Condition",), ZPD=("Condition",), ORC=("Condition",))
 
 CLINICAL = "http://terminology.hl7.org/CodeSystem/condition-clinical"
 VERIFICATION = "http://terminology.hl7.org/CodeSystem/condition-ver-status"
 EX_CODE = "http://medis.or.jp/CodeSystem/master-disease-exCode"
 MOD_KEY = "http://medis.or.jp/CodeSystem/master-disease-modKeyNumber"
 MOD_EX = "http://medis.or.jp/CodeSystem/master-disease-modExCode"
+ICD10 = "http://hl7.org/fhir/sid/icd-10"
+ICD10_2013, OLD_EDITION = "http://jpfhir.jp/fhir/core/mhlw/CodeSystem/ICD10-2013-full", "2003"
+"""A code that its sender says is of the edition of 2003 is not labelled as one of 2013."""
+UNCODED = "20084317"
+"""Management number of a disease that has none (未コード化傷病名)."""
 SUSPECTED = "8002"
 """Modifier 「の疑い」 of the MEDIS master: suspicion, also when PRB-13 says nothing."""
 
@@ -42,7 +48,7 @@ class Problem:
     prb: Segment
     zpr: Segment | None = None
     orc: Segment | None = None
-    rest: list[Segment] = field(default_factory=list)
+    teeth: list[Segment] = field(default_factory=list)
 
 
 def translate(message: Message, context: Context) -> None:
@@ -58,6 +64,8 @@ def translate(message: Message, context: Context) -> None:
                 problems[-1].zpr = segment
             case "ORC" if problems and problems[-1].orc is None:
                 problems[-1].orc = segment
+            case "ZPD" if problems:
+                problems[-1].teeth.append(segment)
             case _:
                 rest.append(segment)
     for problem in problems:
@@ -74,13 +82,22 @@ def _condition(problem: Problem, context: Context) -> Fragment:
     RULES["PRB"].apply(prb, {"Condition": condition}, context)
     if problem.zpr is not None:
         RULES["ZPR"].apply(problem.zpr, {"Condition": condition}, context)
-        _name(condition, problem.zpr, bool(component(prb[3], 2)))
+        _name(condition, problem.zpr, prb, context)
         _once_each(condition, problem.zpr, context)
+    for segment in problem.teeth:
+        RULES["ZPD"].apply(segment, {"Condition": condition}, context)
     if problem.orc is not None:
         RULES["ORC"].apply(problem.orc, {"Condition": condition}, context)
+        if "asserter" in condition:
+            # CC0 table Segment_PPR_01_PRB_to_Condition: who ordered (ORC-12) recorded it, unless ORC-10 names another.
+            condition.setdefault("recorder", condition["asserter"])
     condition["subject"] = context.subject()
-    if component(prb[1], 1) == "DE":
-        condition["verificationStatus"] = _status(VERIFICATION, "entered-in-error")
+    if not condition.get("code"):
+        context.issue("warning", "unnamed", place(prb, 3), "neither PRB-3 nor ZPR names the disease")
+    if table("problem-action").get(component(prb[1], 1)):
+        if component(prb[13], 1) == "1":
+            keep(prb, 13, context)  # that it was suspected counts no longer
+        condition["verificationStatus"] = _status(VERIFICATION, table("problem-action")[component(prb[1], 1)])
         condition.pop("clinicalStatus", None)  # con-5
         if condition.pop("abatementDateTime", None):  # con-4: without a clinicalStatus there is none
             keep(prb, 9, context)
@@ -89,15 +106,25 @@ def _condition(problem: Problem, context: Context) -> Fragment:
     return condition
 
 
-def _name(condition: Fragment, zpr: Segment, named: bool) -> None:
-    """code.text from the parts when PRB-3 gave no words; suspicion from the suffix."""
-    if not named:
-        words = "".join(component(part, 2) for n in (1, 2, 3) for part in zpr[n].split("~"))
-        if words:
-            condition.setdefault("code", {})["text"] = words
+def _name(condition: Fragment, zpr: Segment, prb: Segment, context: Context) -> None:
+    """code.text is the whole name: that of PRB-3, or prefix, base and suffix of ZPR where PRB-3 has none, has only the
+    base of them, or only says that the disease has no number. Suspicion also comes from the suffix."""
+    parts = [[component(part, 2) for part in zpr[n].split("~")] for n in (1, 2, 3)]
+    prefix, base, suffix = ("".join(words) for words in parts)
+    said, whole = component(prb[3], 2), prefix + base + suffix
+    code = condition.setdefault("code", {})
+    if not said and whole:
+        code["text"] = whole
+    elif component(prb[3], 1) == UNCODED and base and base != said:
+        # The words of the master for "no number" stand as display of that number.
+        code["text"] = whole
+    elif said and said == base and whole != said:
+        code["text"] = whole
     suffixes = {part.split("^", 1)[0] for part in zpr[3].split("~")}
-    if SUSPECTED in suffixes:
+    if SUSPECTED in suffixes and "verificationStatus" not in condition:
         condition["verificationStatus"] = _status(VERIFICATION, "provisional")
+    if not code:
+        del condition["code"]
 
 
 def _once_each(condition: Fragment, zpr: Segment, context: Context) -> None:
@@ -157,6 +184,8 @@ def disease_classification(raw: str, fields: list[str], segment: Segment, contex
         coding = dict(code.concept["coding"][0])
         if parts[6]:
             coding["version"] = clean(parts[6])
+            if coding["version"] == OLD_EDITION and coding.get("system") == ICD10_2013:
+                coding["system"] = ICD10
         fragment["code"] = {"coding": [coding]}
     for problem in code.problems:
         context.issue("warning", problem, place(segment, 10), "the code does not have the form of its system")
@@ -166,12 +195,62 @@ def disease_classification(raw: str, fields: list[str], segment: Segment, contex
 
 
 @converter(1)
+def problem_action(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
+    """PRB-1: DE takes the problem back (`_condition` says so last); the other actions need no element."""
+    if component(raw, 1) not in table("problem-action"):
+        bad_field(raw, segment, context, "code-unknown", "the code is not in the table problem-action")
+        return None
+    return {}
+
+
+@converter(1)
+def problem_confidentiality(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
+    """PRB-25, table 0177: who may see the problem, as a security label."""
+    code = table("confidentiality").get(component(raw, 1))
+    if code is None:
+        bad_field(raw, segment, context, "code-unknown", "the code is not in the table confidentiality")
+        return None
+    return {"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": code}
+
+
+@converter(rest=cwe_rest)
+def problem_rank(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
+    """PRB-18, JHSD0007: the main diagnosis (主診断) or another one. A bare number is no code of a table."""
+    if not component(raw, 3):
+        context.keep(place(segment, 18), raw)
+        return None
+    return concept_of(raw, segment, context)
+
+
+@converter(rest=cwe_rest)
+def dental_number(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
+    """ZPD-1 counts the segments; a sender that writes the tooth there is understood."""
+    if segment[2] in ("", NULL):
+        return concept_of(raw, segment, context)
+    if component(raw, 1).isdigit():
+        context.unmapped.append(Unmapped(place(segment, 1), "position of the segment in the message"))
+    else:
+        context.keep(place(segment, 1), component(raw, 1))
+    for number in (2, 4, 5, 9):
+        if words := component(raw, number):
+            context.keep(place(segment, 1, number), words)
+    return None
+
+
+@converter(repeats=True, rest=cwe_rest)
+def dental_positions(raw: str, fields: list[str], segment: Segment, context: Context) -> list[Fragment]:
+    """ZPD-2 (歯式): the teeth a disease is of, one a repetition."""
+    return [concept for part in raw.split("~") if (concept := concept_of(part, segment, context))]
+
+
+@converter(rest=all_but(1, 2, words=((3, frozenset({"JHSD0005"})),)))
 def certainty(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
     """PRB-13, JHSD0005: 1 is a suspected disease."""
     if component(raw, 1) != "1":
         bad_field(raw, segment, context, "code-unknown", "JHSD0005 knows only 1 (suspected)")
         return None
-    return {"verificationStatus": _status(VERIFICATION, "provisional")}
+    words = component(raw, 2)
+    return {"verificationStatus": _status(VERIFICATION, "provisional") | ({"text": words} if words else {})}
 
 
 @converter(rest=cwe_rest)

@@ -1,43 +1,36 @@
 """RDE^O11: prescriptions (OMP-01, 処方オーダ) and injections (OMP-02, 注射オーダ).
 
-MSH [PID [PV1] [{AL1}]] { ORC RXE [{NTE}] {TQ1} {RXR} [{RXC}] } -> one MedicationRequest an RXE; the RP group and the
-place of the drug inside it are identifiers. JAHIS prescriptions (HS022), injections (17-009).
+MSH [PID [PV1] [{AL1}]] { ORC RXE [{NTE}] {TQ1} {RXR} [{RXC}] [{OBX}] } -> one MedicationRequest an RXE; the RP group
+and the place of the drug inside it are identifiers. JAHIS prescriptions (HS022), injections (17-009).
 """
 
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from gateway.codec.er7 import Message, Segment
+from gateway.translate.administration_route import settle_site, with_way
 from gateway.translate.allergy import add_allergy
 from gateway.translate.assembling import merge
-from gateway.translate.common import HEAD, ORDER_NUMBER, Rules, leave
+from gateway.translate.common import HEAD, Rules, leave
 from gateway.translate.context import Context
-from gateway.translate.datatypes import (
-    MERIT9,
-    Fragment,
-    absent,
-    bad_field,
-    coded,
-    component,
-    concept_of,
-    cwe_rest,
-    keep_all,
-    merit9,
-    quantity,
-    unit_rest,
-)
-from gateway.translate.dosage import derive_timing, dosage_text
+from gateway.translate.datatypes import Fragment, absent, bad_field, component, keep_all, words_rest
+from gateway.translate.dosage import dosage_text, settle_dose
 from gateway.translate.ids import local_system
-from gateway.translate.leavings import NULL, keep, place, residue_of, spare
+from gateway.translate.immunization import ordered_immunization
+from gateway.translate.leavings import keep, place, residue_of, spare
+from gateway.translate.medication import (
+    compounded,
+    contained,
+    group_identifiers,
+    ingredients,
+    is_vaccination,
+    once,
+    same_amount,
+)
+from gateway.translate.observation import add_basic_observation
 from gateway.translate.people import CORE, resource
 from gateway.translate.rules import aim, converter, mark, table
-
-RP_NUMBER = "http://jpfhir.jp/fhir/core/mhlw/IdSystem/Medication-RPGroupNumber"
-ORDER_IN_RP = "http://jpfhir.jp/fhir/core/mhlw/IdSystem/MedicationAdministrationIndex"
-DRUG_NUMBER = "http://jpfhir.jp/fhir/core/Extension/StructureDefinition/JP_Medication_Ingredient_DrugNo"
-CATEGORY_TABLES = frozenset({"MR9P", "JHSP0007", "JHSI0001", "99I01"})
-"""System names under which RXE-21 says a category of the table merit9-category."""
-INJECTION_KINDS = frozenset({"99I02", "JHSI0002"})
-"""System names under which RXE-2 says the kind of injection instead of a drug."""
+from gateway.translate.usage import SUPPLEMENT, derive_timing, instructed, uneven_doses
 
 _SHARED = {
     **HEAD,
@@ -47,9 +40,13 @@ _SHARED = {
     "TQ1": ("MedicationRequest",),
     "RXR": ("MedicationRequest",),
     "NTE": ("MedicationRequest",),
+    "OBX": ("Observation",),
 }
 ORAL = Rules(**_SHARED, RXE=("MedicationRequest",))
 INJECTION = Rules(**_SHARED, RXE=("Injection",), RXC=("Ingredient",))
+_LICENCE = "http://jpfhir.jp/fhir/core/CodeSystem/JP_MedicalLicenseCertificate_CS"
+_LICENCE_NUMBER = "urn:oid:1.2.392.100495.20.3.32.1"
+"""Licences to prescribe narcotics (麻薬施用者免許), by prefecture: the first two digits of the institution's number."""
 
 
 @dataclass(slots=True)
@@ -62,26 +59,34 @@ class Order:
     routes: list[Segment] = field(default_factory=list)
     ingredients: list[Segment] = field(default_factory=list)
     notes: list[Segment] = field(default_factory=list)
+    findings: list[Segment] = field(default_factory=list)
+
+    @property
+    def parts(self) -> list[Segment]:
+        """Everything of an order but its RXE, in no particular order."""
+        head = [self.orc] if self.orc is not None else []
+        return [*head, *self.timings, *self.routes, *self.ingredients, *self.notes, *self.findings]
 
 
 def translate(message: Message, context: Context) -> None:
     injection = context.data_type == "OMP-02"
     rules = INJECTION if injection else ORAL
-    orders, rest = grouped(message, injection)
+    orders, rest = grouped(message)
     for segment in message.all("AL1"):
         add_allergy(segment, context, rules["AL1"])
     counts: dict[str, int] = {}
     for order in orders:
         if order.rxe is None:
-            parts = (order.orc, *order.timings, *order.routes, *order.ingredients, *order.notes)
-            leave([segment for segment in parts if segment], rules, context)
+            leave(order.parts, rules, context)
             context.issue("warning", "no-drug", place(order.orc, 1) if order.orc else "ORC", "an order without RXE")
             continue
-        context.add(_request(order, rules, injection, counts, context))
+        made = context.add(_request(order, rules, injection, counts, context))
+        if injection and is_vaccination(order.rxe[2]):
+            context.add(ordered_immunization(made, context))
     leave(rest, rules, context)
 
 
-def grouped(message: Message, injection: bool) -> tuple[list[Order], list[Segment]]:
+def grouped(message: Message) -> tuple[list[Order], list[Segment]]:
     """Segments -> orders, and the segments that belong to none."""
     orders: list[Order] = []
     rest: list[Segment] = []
@@ -101,10 +106,12 @@ def grouped(message: Message, injection: bool) -> tuple[list[Order], list[Segmen
                 current.timings.append(segment)
             case "RXR" if current is not None:
                 current.routes.append(segment)
-            case "RXC" if current is not None and injection:
+            case "RXC" if current is not None and current.rxe is not None:
                 current.ingredients.append(segment)
             case "NTE" if current is not None:
                 current.notes.append(segment)
+            case "OBX" if current is not None and current.rxe is not None:
+                current.findings.append(segment)
             case _:
                 rest.append(segment)
     return orders, rest
@@ -112,7 +119,7 @@ def grouped(message: Message, injection: bool) -> tuple[list[Order], list[Segmen
 
 def _request(order: Order, rules: Rules, injection: bool, counts: dict[str, int], context: Context) -> Fragment:
     assert order.rxe is not None
-    body: Fragment = {"identifier": _group(order, counts, context)}
+    body: Fragment = {"identifier": group_identifiers(order.orc, counts, context)}
     target = {"MedicationRequest": body}
     since = mark(context)
     if order.orc is not None:
@@ -123,37 +130,78 @@ def _request(order: Order, rules: Rules, injection: bool, counts: dict[str, int]
         keep(order.orc, 9, context)  # RXE-32, the time of the first order, stands instead
     for note in order.notes:
         rules["NTE"].apply(note, target, context)
+    for rxc in () if injection else order.ingredients:
+        residue_of(rxc, context)
+        body["note"] = [*body.get("note", ()), compounded(rxc, context)]
     if order.routes:
         rules["RXR"].apply(order.routes[0], target, context)
     for further in order.routes[1:]:
-        residue_of(further, context)
+        extra: Fragment = {}
+        rules["RXR"].apply(further, {"MedicationRequest": extra}, context)
+        body["dosage"] = with_way(body.get("dosage", {}), extra.get("dosage", {}), further, context)
     dosages = _dosages(order, body, rules, context)
     rp = "|".join(i["value"] for i in body["identifier"][:2])
     profile = "JP_MedicationRequest_Injection" if injection else "JP_MedicationRequest"
     made = resource("MedicationRequest", context.id("MedicationRequest", *context.key, rp, context.nth("RXE", rp)))
     made["meta"] = {"profile": [CORE + profile]}
+    _license(body, order.rxe, since, context)
     aim(context, since, "MedicationRequest/.", f"MedicationRequest/{made['id']}.")
     if injection:
         _contained_medication(made, body, order, rules, context)
-    # ORC-2 and RXE-15 often carry one number; an identifier is said once.
-    made["identifier"] = [i for n, i in enumerate(body["identifier"]) if i not in body["identifier"][:n]]
+    for dosage in dosages:
+        settle_site(dosage, made, context.subject())
+    made["identifier"] = once(body["identifier"])
     made["status"] = body.pop("status", "unknown")
     made["intent"] = "order"
     made |= {key: value for key, value in body.items() if key != "identifier"}
-    if "medicationCodeableConcept" not in made and "medicationReference" not in made:
-        made["medicationCodeableConcept"] = absent()
-        context.issue("warning", "no-drug", place(order.rxe, 2), "RXE-2 names no drug")
+    _say_what_is_absent(made, order.rxe, injection, context)
     made["subject"] = context.subject()
-    if "authoredOn" not in made:
-        made["_authoredOn"] = absent()
+    _check_amounts(made, dosages, order, context)
+    if findings := [_finding(obx, rules, context) for obx in order.findings]:
+        made["supportingInformation"] = findings
     if dosages:
         made["dosageInstruction"] = dosages
     return made
 
 
+def _say_what_is_absent(made: Fragment, rxe: Segment, injection: bool, context: Context) -> None:
+    if "medicationCodeableConcept" not in made and "medicationReference" not in made:
+        made["medicationReference" if injection else "medicationCodeableConcept"] = absent()
+        context.issue("warning", "no-drug", place(rxe, 2), "RXE-2 names no drug")
+    if "authoredOn" not in made:
+        made["_authoredOn"] = absent()
+
+
+def _finding(obx: Segment, rules: Rules, context: Context) -> Fragment:
+    """An OBX of an order (weight, a test the dose depends on) -> reference to its Observation."""
+    add_basic_observation(obx, context, rules["OBX"])
+    type_, id_ = next(key for key in reversed(context.resources) if key[0] == "Observation")
+    return {"reference": f"{type_}/{id_}"}
+
+
+def _license(body: Fragment, rxe: Segment, since: int, context: Context) -> None:
+    """RXE-13, the licence to prescribe narcotics -> Practitioner.qualification of the requester. Without a requester
+    there is nobody who could have it."""
+    licence = body.pop("licence", None)
+    reference = body.get("requester", {}).get("reference", "")
+    if licence is None:
+        return
+    if not reference:
+        keep(rxe, 13, context)
+        return
+    key = ("Practitioner", reference.partition("/")[2])
+    known = context.resources[key]
+    aim(context, since, "MedicationRequest/.licence", f"{reference}.qualification")
+    if licence not in known.get("qualification", ()):
+        # A copy: the Practitioner stands in the cache of all messages.
+        context.resources[key] = {**known, "qualification": [*known.get("qualification", ()), licence]}
+
+
 def _dosages(order: Order, body: Fragment, rules: Rules, context: Context) -> list[Fragment]:
     """One Dosage a TQ1; what RXE and RXR say holds for each."""
     shared: Fragment = body.pop("dosage", {})
+    if words := _supply_in_words(body):
+        shared = shared | {"supplyWords": words}
     timings: list[Fragment] = []
     for tq1 in order.timings:
         extra: Fragment = {}
@@ -166,15 +214,54 @@ def _dosages(order: Order, body: Fragment, rules: Rules, context: Context) -> li
     made = []
     for number, timing in enumerate(timings or [{}], start=1):
         dosage = {"sequence": number} if len(timings) > 1 else {}
-        _deep_merge(dosage, shared)
-        _deep_merge(dosage, timing)
+        merge(dosage, shared)
+        merge(dosage, timing)
         if order.timings:
             derive_timing(dosage, order.timings[number - 1], context)
+        _as_needed(dosage, body, context)
+        _compare_dose(dosage, order, number, context)
+        folded = settle_dose(dosage)
+        if folded and number == 1 and order.rxe is not None:
+            spare(order.rxe, 5, words_rest, context)  # of the unit only the words are shown
         if text := dosage_text(dosage, body):
             dosage = {**{k: dosage[k] for k in ("extension", "sequence") if k in dosage}, "text": text} | dosage
         if dosage:
             made.append(dosage)
     return made
+
+
+def _supply_in_words(body: Fragment) -> str:
+    """Takes an amount to dispense that is no Quantity out of the request, for the text of its dosage."""
+    supply: Fragment = body.get("dispenseRequest", {})
+    words = supply.get("quantity", {}).get("words", "")
+    if words:
+        body["dispenseRequest"] = {key: value for key, value in supply.items() if key != "quantity"}
+        if not body["dispenseRequest"]:
+            del body["dispenseRequest"]
+    return str(words)
+
+
+def _compare_dose(dosage: Fragment, order: Order, number: int, context: Context) -> None:
+    """TQ1-2 says another dose for its times than RXE-3 says for all: reported, and what RXE says is residue."""
+    each = dosage.get("serviceQuantity")
+    shared = next((part["doseQuantity"] for part in dosage.get("doseAndRate", ()) if "doseQuantity" in part), None)
+    if each is None or order.rxe is None or not component(order.rxe[3], 1):
+        return
+    if shared and same_amount(each, shared):
+        return
+    text = "the dose at this time is not that of all times; this one stands"
+    context.issue("information", "uneven-dose", place(order.timings[number - 1], 2), text)
+    if context.nth("RXE-3", str(order.rxe.ordinal)) == "":  # once for all TQ1
+        keep_all(order.rxe, context, 3, 4, 5)
+
+
+def _as_needed(dosage: Fragment, body: Fragment, context: Context) -> None:
+    """A number of occasions (TQ1-14) of a prescription without a timing of its own says that it is taken as needed."""
+    supply = body.get("dispenseRequest", {})
+    occasions = any("valueInteger" in extension for extension in supply.get("extension", ()))
+    timed = "repeat" in dosage.get("timing", {}) or "expectedSupplyDuration" in supply
+    if context.data_type != "OMP-02" and occasions and not timed:
+        dosage.setdefault("asNeededBoolean", True)
 
 
 def _keep_further(extra: Fragment, body: Fragment, tq1: Segment, context: Context) -> None:
@@ -188,158 +275,97 @@ def _keep_further(extra: Fragment, body: Fragment, tq1: Segment, context: Contex
         del extra["priority"]
 
 
-def _deep_merge(out: Fragment, fragment: Fragment) -> None:
-    """merge() on fresh containers: the shared part is used for several dosages."""
-    for key, value in fragment.items():
-        if isinstance(value, dict):
-            own = dict(out.get(key, {}))
-            _deep_merge(own, value)
-            out[key] = own
-        elif isinstance(value, list):
-            out[key] = [*out.get(key, ()), *value]
-        else:
-            out[key] = value
-
-
-def _group(order: Order, counts: dict[str, int], context: Context) -> list[Fragment]:
-    """RP number and place inside the RP out of ORC-4: `order_rp_place`, `order_rp` or the bare RP number.
-
-    A message without ORC-4 has its RXE numbered as they stand; that is reported, as it says nothing of RP groups.
-    """
-    raw = component(order.orc[4], 1) if order.orc is not None else ""
-    parts = raw.split("_")
-    rp = parts[1] if len(parts) > 1 else parts[0]
-    if order.orc is not None and _unread_group(parts, order.orc):
-        context.keep(place(order.orc, 4), raw)
-    if not rp:
-        rp = str(next(n for n in range(len(counts) + 1, 2 * len(counts) + 2) if str(n) not in counts))
-        where = place(order.orc, 4) if order.orc is not None else "ORC-4"
-        context.issue("warning", "no-rp-number", where, "no RP number; the drugs are numbered as they stand")
-    rp = rp.lstrip("0") or rp
-    counts[rp] = counts.get(rp, 0) + 1
-    number = (parts[2].lstrip("0") or parts[2]) if len(parts) > 2 else ""
-    rp_identifier = {"system": RP_NUMBER, "value": rp}
-    # In an injection the third part of ORC-4 counts administrations; it stands at the same place.
-    return [rp_identifier, {"system": ORDER_IN_RP, "value": number or str(counts[rp])}]
-
-
-def _unread_group(parts: list[str], orc: Segment) -> bool:
-    """Whether ORC-4 says more than RP and place: another order number than ORC-2, or a fourth part."""
-    order = parts[0].lstrip("0") if len(parts) > 1 else ""
-    return len(parts) > 3 or (order != "" and order != component(orc[2], 1).lstrip("0"))
-
-
 def _contained_medication(made: Fragment, body: Fragment, order: Order, rules: Rules, context: Context) -> None:
-    """RXC -> a contained JP_Medication; without RXC the drug is what RXE-2 says."""
-    if not order.ingredients:
-        return
-    medication: Fragment = {
-        "resourceType": "Medication",
-        "id": "medication",
-        "meta": {"profile": [CORE + "JP_Medication"]},
-        "status": "active",
-        "ingredient": [],
-    }
+    """RXC -> ingredients of a contained JP_Medication. RXE-2 names the mixture or, without RXC, the drug: a request
+    has one medication[x], and that of an injection is a reference."""
+    medication: Fragment = {"status": "active"}
     if "medicationCodeableConcept" in body:
-        # RXE-2 names the mixture; a request has one medication[x].
         medication["code"] = body.pop("medicationCodeableConcept")
-    since = mark(context)
-    for number, rxc in enumerate(order.ingredients, start=1):
-        ingredient: Fragment = {"extension": [{"url": DRUG_NUMBER, "valueInteger": number}]}
-        rules["RXC"].apply(rxc, {"Ingredient": ingredient}, context)
-        if "itemCodeableConcept" not in ingredient:
-            ingredient["itemCodeableConcept"] = absent()
-        ingredient.setdefault("strength", absent())
-        medication["ingredient"].append(ingredient)
-    aim(context, since, "Ingredient/.", f"MedicationRequest/{made['id']}.contained.ingredient.")
-    made["contained"] = [medication]
-    body["medicationReference"] = {"reference": "#medication"}
+    form = body.pop("form", None)
+    if order.ingredients:
+        medication["ingredient"], amounts = ingredients(order.ingredients, rules["RXC"], made, context)
+        if amounts:
+            body["note"] = [*body.get("note", ()), *({"text": words} for words in amounts)]
+    if form:
+        medication["form"] = form
+    if len(medication) > 1:
+        body["medicationReference"] = contained(made, medication)
 
 
-# -- converters: identifiers, drug, amounts ---------------------------------------------------------------------------
+# -- amounts that must agree ------------------------------------------------------------------------------------------
 
 
-@converter(1)
-def order_number(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
-    number = component(raw, 1)
-    return {"system": ORDER_NUMBER, "value": number} if number else None
+def _check_amounts(made: Fragment, dosages: list[Fragment], order: Order, context: Context) -> None:
+    """Reports amounts of a plain prescription that do not add up; nothing is corrected.
+
+    Uneven doses (V codes), or the dose and the times a day, add up to the day (RXE-19), days or occasions to the
+    supply (RXE-10).
+    """
+    if len(dosages) != 1 or order.rxe is None:
+        return
+    (dosage,) = dosages
+    supply = made.get("dispenseRequest", {})
+    (rate_and_dose,) = dosage.get("doseAndRate") or [{}]
+    ratio = rate_and_dose.get("rateRatio", {})
+    per_day = ratio["numerator"] if ratio.get("denominator", {}).get("code") == "d" else None
+    uneven, dose = uneven_doses(dosage), rate_and_dose.get("doseQuantity")
+    if per_day and (problem := _day_problem(per_day, dose, uneven, dosage.get("timing", {}).get("repeat", {}))):
+        context.issue("warning", "amounts-disagree", place(order.rxe, 19), problem)
+    given = supply.get("quantity")
+    if given is None:
+        return
+    days = supply.get("expectedSupplyDuration", {}).get("value")
+    occasions = next((e["valueInteger"] for e in supply.get("extension", ()) if "valueInteger" in e), None)
+    expected = None
+    if dosage.get("asNeededBoolean"):
+        if occasions and dose:
+            expected = {**dose, "value": dose["value"] * occasions}
+    elif per_day and days and (uneven or not instructed(dosage, SUPPLEMENT)):
+        expected = {**per_day, "value": per_day["value"] * days}
+    if expected and same_amount(given, expected) is False:
+        text = "the amount to dispense is not that of a day or occasion times their number"
+        context.issue("warning", "amounts-disagree", place(order.rxe, 10), text)
 
 
-@converter(1)
-def group_number(raw: str, fields: list[str], segment: Segment, context: Context) -> bool:
-    """ORC-4 is read by `_group`, which also counts the drugs of an RP."""
-    return True
+def _day_problem(per_day: Fragment, dose: Fragment | None, uneven: dict[int, Decimal], repeat: Fragment) -> str:
+    """What is wrong with the daily dose beside the doses of the day, "" when nothing is or nobody can tell."""
+    if uneven and sorted(uneven) == list(range(1, len(uneven) + 1)):
+        if len(uneven) == repeat.get("frequency", len(uneven)) and sum(uneven.values()) != per_day["value"]:
+            return "the uneven doses do not add up to the daily dose"
+        return ""
+    whole = {**dose, "value": dose["value"] * repeat["frequency"]} if dose and repeat.get("periodUnit") == "d" else None
+    if whole and same_amount(per_day, whole) is False:
+        return "the daily dose is not that of one time multiplied by the times a day"
+    return ""
 
 
-@converter(1)
-def prescription_number(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
-    """RXE-15. The JP Core system needs the institution number; without it the number is the facility's own."""
-    number = component(raw, 1)
-    if not number:
-        return None
-    institution = context.facility.institution
-    system = f"urn:oid:1.2.392.100495.20.3.11.1{institution}" if institution else ""
-    return {"system": system or local_system(context.facility.oid, "prescription-number"), "value": number}
-
-
-@converter(rest=cwe_rest)
-def drug(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
-    """RXE-2, and RXE-31 with more codes of the same drug (YJ, MYAK ...)."""
-    concept = concept_of(raw, segment, context)
-    codings = _further_codes(segment, context) if segment[31] not in ("", NULL) else []
-    return {**(concept or {}), "coding": [*(concept or {}).get("coding", ()), *codings]} if codings else concept
-
-
-def _further_codes(segment: Segment, context: Context) -> list[Fragment]:
-    """The codings of RXE-31; words without a code are residue, as RXE-2 has the words."""
-    spare(segment, 31, cwe_rest, context, repeats=True)
-    codings = []
-    for part in segment[31].split("~"):
-        other = concept_of(part, segment, context, 31) if part and part != NULL else None
-        codings += (other or {}).get("coding", ())
-        said = {coding.get("display") for coding in (other or {}).get("coding", ())}
-        if other and "text" in other and other["text"] not in said:
-            context.keep(place(segment, 31), part)
-    return codings
-
-
-@converter(rest=cwe_rest)
-def injection_kind(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
-    """RXE-2 of an injection is its kind (00 general, 05 TPN ...); a sender that names a drug there is understood."""
-    concept = concept_of(raw, segment, context)
-    if concept is None:
-        return None
-    is_kind = any(name in INJECTION_KINDS for name in raw.split("^")[2:6:3])
-    return {"category": [concept]} if is_kind else {"medicationCodeableConcept": concept}
+# -- converters: the order --------------------------------------------------------------------------------------------
 
 
 @converter(1)
-def dispense_quantity(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
-    return _quantity(raw, 11, segment, context)
-
-
-def _quantity(raw: str, unit: int, segment: Segment, context: Context) -> Fragment | None:
-    """The amount with its unit out of the field of that number."""
-    found = quantity(component(raw, 1), merit9(segment[unit], context.facility.oid) if segment[unit] != NULL else {})
+def order_state(raw: str, fields: list[str], segment: Segment, context: Context) -> str | None:
+    """ORC-5 (table 0038). What ORC-1 does to the order (cancels, stops, holds it) wins; a disagreement is residue."""
+    found = table("medication-order-state").get(component(raw, 1))
+    control = table("medication-request-status").get(component(segment[1], 1), "active")
     if found is None:
-        bad_field(raw, segment, context, "not-a-number", "an amount that is not a number")
-    elif "code" not in found:
-        # JP_MedicationSimpleQuantity wants a coded unit, and there is no text beside these elements.
-        context.issue("information", "unit-uncoded", place(segment, unit), "no coded unit; the amount is residue")
-        context.keep(place(segment, context.at), raw)
-    else:
-        spare(segment, unit, unit_rest, context)
+        bad_field(raw, segment, context, "code-unknown", "the code is not in the table medication-order-state")
+    elif control in ("active", found):
         return found
-    keep(segment, unit, context)
+    else:
+        context.keep(place(segment, 5), raw)
     return None
 
 
 @converter(1)
-def strength(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
-    """RXC-3/4: the amount of one ingredient in one administration (denominator 1 TIME, JP_Medication)."""
-    numerator = _quantity(raw, 4, segment, context)
-    denominator = {"value": 1, "unit": "回", "system": MERIT9, "code": "TIME"}
-    return {"numerator": numerator, "denominator": denominator} if numerator else None
+def narcotics_licence(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
+    """RXE-13: a licence holds in one prefecture, that of the institution."""
+    number = component(raw, 1)
+    if not number:
+        return None
+    prefecture = context.facility.institution[:2]
+    system = _LICENCE_NUMBER + prefecture if prefecture else local_system(context.facility.oid, "narcotics-licence")
+    coding = {"system": _LICENCE, "code": "narcotics-practitioner"}
+    return {"identifier": [{"system": system, "value": number}], "code": {"coding": [coding]}}
 
 
 @converter(1)
@@ -349,19 +375,3 @@ def repeats_allowed(raw: str, fields: list[str], segment: Segment, context: Cont
         bad_field(raw, segment, context, "not-a-number", "a count that is not a whole number")
         return None
     return int(words)
-
-
-@converter(repeats=True, rest=cwe_rest)
-def medication_category(raw: str, fields: list[str], segment: Segment, context: Context) -> list[Fragment]:
-    """RXE-21: 外来処方 OHP, 院内処方 OHI, 入院処方 IHP, 定時処方 FTP ... under the code system JP Core gives them."""
-    found = []
-    for part in raw.split("~"):
-        concept = coded(part, context.facility.oid).concept
-        if concept is None:
-            continue
-        code, name = component(part, 1), component(part, 3)
-        if (system := table("merit9-category").get(code)) and (name in CATEGORY_TABLES or name in ("", system)):
-            codings = [{**c, "system": system} if c["code"] == code else c for c in concept.get("coding", ())]
-            concept = {**concept, "coding": codings}
-        found.append(concept)
-    return found

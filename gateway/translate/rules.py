@@ -9,6 +9,7 @@ exactly one of three ways: a row takes it, the file lists it as deliberately unm
     resource = "MedicationRequest"
     varying = ["RXE-10"]         # optional: equal segments are translated once but for these fields; only where the
                                  # converters read nothing but the segment and its facility
+    scratch = ["form"]           # optional: first steps of paths that are no elements; code takes them out again
     [[row]]
     from = "RXE-10"              # the field whose presence triggers the row
     with = ["RXE-11"]            # fields the converter also reads; they are residue when `from` is empty
@@ -18,19 +19,23 @@ exactly one of three ways: a row takes it, the file lists it as deliberately unm
     [[unmapped]]
     from = "RXE-1"               # or one component, "AL1-2.2", of a field that a row takes
     reason = "..."
+
+A site may have a file of the same name in its overlay (mapping_files.configure), which takes what is residue with us.
 """
 
-import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, Final, NamedTuple
 
 from gateway import mapping_files
 from gateway.codec.er7 import Segment
+from gateway.errors import ConfigurationError
 from gateway.model.outcome import Issue, Lineage, Residue, Unmapped
+from gateway.translate.additions import check_addition
 from gateway.translate.assembling import merge, setter
 from gateway.translate.context import Context
 from gateway.translate.leavings import NULL, REASONS, Rest, all_but, extra, leave_field, left, place
+from gateway.translate.lookups import codes_used, tables_of
 
 
 class Converter(NamedTuple):
@@ -63,14 +68,26 @@ def converter(
     return register
 
 
+table = mapping_files.table
+"""One code table of mappings/tables, source -> target."""
+
+
 @cache
-def table(name: str) -> dict[str, str]:
-    """One code table of mappings/tables, source -> target. A duplicate source is an error, not a last-one-wins."""
-    rows: dict[str, str] = {}
-    for row in mapping_files.read_csv(mapping_files.path("tables", f"{name}.csv")):
-        if rows.setdefault(row["source"], row["target"]) != row["target"]:
-            raise ValueError(f"table {name}: {row['source']!r} is mapped twice")
-    return rows
+def _load_reasons(source: str) -> None:
+    """REASONS of all rows files. All at once: a component's meaning must not depend on which files were read before."""
+    for name in mapping_files.rules_names(source):
+        for content in mapping_files.rules(source, name):
+            for row in (content or {}).get("unmapped", ()):
+                _learn_reason(name, row)
+
+
+def _learn_reason(name: str, row: Mapping[str, Any]) -> None:
+    field, _, component = row["from"].partition(".")
+    if component:
+        segment = field.partition("-")[0]
+        key = (segment, _field(field, segment), int(component))
+        if REASONS.setdefault(key, row["reason"]) != row["reason"]:
+            raise ValueError(f"{name}: {row['from']} is left out for two different reasons")
 
 
 Step = Callable[[str, Segment, Mapping[str, Any], Context], None]
@@ -90,6 +107,7 @@ class SegmentRules:
         self._varying: tuple[int, ...] | None = None
         self._vary: list[tuple[int, tuple[Step, ...]]] = []
         """The steps of the varying fields, as in `_quick`."""
+        _load_reasons(source)
         taken: dict[int, Converter] = {}
         companions: dict[int, list[int]] = {}
         for resource in resources:
@@ -112,19 +130,24 @@ class SegmentRules:
 
     def _load(self, source: str, resource: str, taken: dict[int, Converter], companions: dict[int, list[int]]) -> None:
         name = f"{source}/{self.segment}-{resource}"
-        file = mapping_files.path("rows", source, f"{self.segment}-{resource}.toml")
-        content = tomllib.loads(file.read_text(encoding="utf-8"))
+        content, site = mapping_files.rules(source, f"{self.segment}-{resource}")
         if "varying" in content:
             self._varying = tuple(sorted(_field(field, self.segment) for field in content["varying"]))
+        self._add(name, content, taken, companions)
+        if site is not None:
+            check_addition(f"{name} (overlay)", content, site)
+            self._add(f"{name} (overlay)", site, taken, companions)
+
+    def _add(
+        self, name: str, content: Mapping[str, Any], taken: dict[int, Converter], companions: dict[int, list[int]]
+    ) -> None:
         for row in content.get("row", ()):
             self._compile(name, content["resource"], row, taken, companions)
         for row in content.get("unmapped", ()):
-            field, _, component = row["from"].partition(".")
-            number = _field(field, self.segment)
-            if component:
-                if REASONS.setdefault((self.segment, number, int(component)), row["reason"]) != row["reason"]:
-                    raise ValueError(f"{name}: {row['from']} is left out for two different reasons")
+            _learn_reason(name, row)
+            if "." in row["from"]:
                 continue
+            number = _field(row["from"], self.segment)
             self.unmapped_reasons[number] = row["reason"]
             if number not in taken:
                 self._steps[number] = [_unmapped(number, row["reason"])]
@@ -141,6 +164,8 @@ class SegmentRules:
         if unknown or "cite" not in row or ("via" in row) == ("table" in row):
             raise ValueError(f"{name}: a row needs from, to, cite and one of via/table ({sorted(unknown)})")
         number = _field(row["from"], self.segment)
+        if "via" in row and row["via"] not in _CONVERTERS:
+            raise ConfigurationError(f"{name}: there is no converter {row['via']!r}")
         reader = _CONVERTERS[row["via"]] if "via" in row else Converter(_coded(row["table"]), all_but(1), False)
         if number not in taken:
             self._steps[number] = []
@@ -206,8 +231,11 @@ class SegmentRules:
             known = page[remembered] = self._learn(segment, targets, context)
         if known is None:
             return False
-        for name, fragment in known.fragments:
-            merge(targets[name], fragment)
+        for name, fragment, containers in known.fragments:
+            if containers.isdisjoint(target := targets[name]):
+                target.update(fragment)
+            else:
+                merge(target, fragment)
         if known.issues or known.residue:
             where = f"{segment.name}[{segment.ordinal}]"
             context.issues += [issue._replace(where=where + issue.where) for issue in known.issues]
@@ -226,7 +254,7 @@ class SegmentRules:
             return None
         cut = len(where)
         return _Learnt(
-            tuple((name, fragment) for name, fragment in fragments.items() if fragment),
+            tuple((name, fragment, _containers(fragment)) for name, fragment in fragments.items() if fragment),
             tuple(issue._replace(where=issue.where[cut:]) for issue in aside.issues),
             tuple(kept._replace(where=kept.where[cut:]) for kept in aside.residue),
         )
@@ -235,9 +263,14 @@ class SegmentRules:
 class _Learnt(NamedTuple):
     """What the fixed fields of a segment become; shared by all equal segments, so never changed."""
 
-    fragments: tuple[tuple[str, dict[str, Any]], ...]
+    fragments: tuple[tuple[str, dict[str, Any], frozenset[str]], ...]
+    """Resource name, what it gets, and the elements of that which join with what the resource has."""
     issues: tuple[Issue, ...]
     residue: tuple[Residue, ...]
+
+
+def _containers(fragment: Mapping[str, Any]) -> frozenset[str]:
+    return frozenset(key for key, value in fragment.items() if isinstance(value, list | dict))
 
 
 _UNSEEN: Any = object()
@@ -260,8 +293,8 @@ def _coded(name: str) -> Callable[[str, list[str], Segment, Context], Any]:
     codes = table(name)
 
     def call(raw: str, fields: list[str], segment: Segment, context: Context) -> str | None:
-        code = raw.split("^", 1)[0]
-        if (target := codes.get(code)) is None:
+        code = raw.split("^", 1)[0].strip(" ")  # LENIENT: fields filled up with blanks, at segment ends above all
+        if (target := codes.get(code)) is None and code:
             where = place(segment, context.at)
             context.issue("warning", "code-unknown", where, f"the code is not in the table {name}")
             context.residue.append(Residue(where, raw))
@@ -289,7 +322,8 @@ def _row(name: str, resource: str, row: dict[str, Any], number: int, reader: Con
     call, repeats = reader.call, reader.repeats
     put = setter(row["to"])
     companions = [_field(name, _segment(row)) for name in row.get("with", ())]
-    rule, used, cite = f"{name}#{row['to']}", row.get("table", ""), row["cite"]
+    rule, cite, used, via = f"{name}#{row['to']}", row["cite"], row.get("table", ""), row.get("via", "")
+    by_code = row["to"].startswith("+")
 
     def step(raw: str, segment: Segment, targets: Mapping[str, Any], context: Context) -> None:
         if not repeats and "~" in raw:
@@ -306,8 +340,10 @@ def _row(name: str, resource: str, row: dict[str, Any], number: int, reader: Con
             else:
                 where = f"{out.get('resourceType', resource)}/{out.get('id', '')}.{row['to'].lstrip('+')}"
             for source in (number, *companions):
-                if segment[source] not in ("", NULL):
-                    context.lineage.append(Lineage(where, place(segment, source), rule, used, cite))
+                if (sent := segment[source]) not in ("", NULL):
+                    tables = (used,) if used else tables_of(call)
+                    codes = codes_used(tables, sent, True if by_code else value)
+                    context.lineage.append(Lineage(where, place(segment, source), rule, used, cite, via, codes))
 
     return step
 
@@ -368,3 +404,8 @@ def mark(context: Context) -> int:
 def check_names(names: Sequence[str]) -> list[str]:
     """Converter names that rows use and nobody registered (used by the start-up test)."""
     return [name for name in names if name not in _CONVERTERS]
+
+
+def converters() -> dict[str, Converter]:
+    """All named functions that rows may use."""
+    return dict(_CONVERTERS)

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.bench import answering, report, storing, translating
+from tests.bench import answering, feeding, identity, matching, report, scale, sources, storing, translating
 from tests.bench.material import LONG, SHORT, Size
 from tests.bench.measure import Figure, machine
 
@@ -19,14 +19,21 @@ Benchmark = Callable[[Path, Size], Iterator[Figure]]
 
 BENCHMARKS: dict[str, Benchmark] = {
     "translate": translating.translate,
+    "every-type": sources.every_type,
     "split-ratio": translating.split_ratio,
+    "exchange": sources.exchange,
+    "notebook": sources.notebook,
     "ingest": storing.ingest,
     "writer": storing.writer,
     "rescan": storing.rescan,
     "memory": storing.memory,
+    "tree-scale": scale.tree_scale,
     "check": answering.check,
     "iti18": answering.iti18,
     "federate": answering.federate,
+    "mllp": feeding.mllp,
+    "identity": identity.identity,
+    "matching": matching.matching,
 }
 
 
@@ -41,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=(__doc__ or "").partition("\n\n")[2])
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--short", action="store_true", help="a few minutes (the default)")
-    form.add_argument("--long", action="store_true", help="memory with 10,000 and 100,000 files, more runs")
+    form.add_argument("--long", action="store_true", help="memory with 100,000 files, a tree of a million, more runs")
     parser.add_argument("--only", nargs="+", choices=sorted(BENCHMARKS), metavar="NAME", help=", ".join(BENCHMARKS))
     parser.add_argument("--json", action="store_true", help="one JSON object a figure and line")
     parser.add_argument("--write", type=Path, metavar="PAGE", help="put the table into this page, between its marks")

@@ -43,11 +43,37 @@ class Size:
     queries: int = 60
     long_courses: int = 20
     """Patients with enough documents for an answer of 100."""
+    persons: int = 10_000
+    """Invented people whose records are matched."""
+    identities: tuple[int, ...] = (10_000, 100_000)
+    """People in the identity index, the smallest first; each size is measured while the index grows to the next."""
+    trees: tuple[int, ...] = (10_000, 30_000)
+    """Files of the storages whose cost a file is compared, the smallest first."""
 
 
 SHORT = Size(files=4_000, few=1_000, many=5_000, runs=5)
-LONG = Size(files=5_000, few=10_000, many=100_000, runs=9, queries=200)
-TINY = Size(files=50, few=40, many=60, runs=1, messages=3, queries=3, long_courses=1)
+LONG = Size(
+    files=5_000,
+    few=10_000,
+    many=100_000,
+    runs=9,
+    queries=200,
+    persons=100_000,
+    trees=(10_000, 100_000, 1_000_000),
+    identities=(10_000, 100_000, 1_000_000),
+)
+TINY = Size(
+    files=50,
+    few=40,
+    many=60,
+    runs=1,
+    messages=3,
+    queries=3,
+    long_courses=1,
+    persons=300,
+    trees=(40, 60),
+    identities=(60, 120),
+)
 """For the smoke test: every line runs, the numbers mean nothing."""
 
 
@@ -140,7 +166,7 @@ def laboratory_message(number: int, results: int = 30) -> bytes:
         "^^^^1000001^JPN^H^東京都架空区見本町１丁目||^PRN^PH^^^^^^^^^03-0000-0000",
         "PV1|0001|O|01^^^^^C||||110^架空^医師^^^^^^^L^^^^^I|||01",
         f"SPM|1|{order}&LAB||023^血清^JC10|||||||||||||20240611083000",
-        f"OBR|1|{order}|{order}|E001^生化学検査^99LAB|||20240611083000|||||||||110^架空^医師^^^^^^^L^^^^^I||||||||||F",
+        f"OBR|1|{order}|{order}|E001^生化学検査^99LAB|||20240611083000|||||||||110^架空^医師^^^^^^^L^^^^^I|||||||||F",
         f"ORC|SC|{order}|{order}||CM||||20240611083000|||110^架空^医師^^^^^^^L^^^^^I",
     ]
     for line in range(1, results + 1):

@@ -22,6 +22,8 @@ id = "urn:oid:1.2.392.200119.99999.1"
 name = "東京"
 [http]
 port = {port}
+[mllp]
+port = {mllp}
 [security]
 mode = "open"
 [[authorities]]
@@ -92,20 +94,24 @@ def start(tmp_path: Path, environment: dict[str, str]) -> Callable[..., "subproc
 def node(tmp_path: Path) -> Callable[..., Path]:
     """Writes the configuration of a node in a folder of its own; `more` is TOML at its end."""
 
-    def write(name: str = "node", port: int = 8080, more: str = "") -> Path:
+    def write(name: str = "node", port: int = 8080, more: str = "", mllp: int = 0) -> Path:
         config = tmp_path / name / "musubi.toml"
         config.parent.mkdir()
-        config.write_text(CONFIG.format(port=port) + more, encoding="utf-8")
+        config.write_text(CONFIG.format(port=port, mllp=mllp or _free_port()) + more, encoding="utf-8")
         return config
 
     return write
 
 
-@pytest.fixture
-def free_port() -> int:
+def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def free_port() -> int:
+    return _free_port()
 
 
 @pytest.fixture

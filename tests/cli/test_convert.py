@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.cells import cell_len
 
 from gateway.profiles.validator import Validator
+from gateway.translate.observation import JLAC10
 
 EXPLAINED = ["input", "bundle", "issues", "lineage", "residue", "unmapped"]
 
@@ -112,7 +114,7 @@ def test_explain_has_the_promised_shape(musubi: Any, labs: Path, tmp_path: Path)
     assert {"where": "ZZ1[1]-2", "value": "a value of the sender's own"} in document["residue"]
     for part, keys in (
         ("issues", ["severity", "code", "where", "text"]),
-        ("lineage", ["target", "source", "rule", "table", "cite"]),
+        ("lineage", ["target", "source", "rule", "table", "cite", "via", "codes"]),
         ("residue", ["where", "value"]),
         ("unmapped", ["where", "reason"]),
     ):
@@ -215,3 +217,81 @@ def test_any_file_name_is_carried(musubi: Any, tmp_path: Path, basics: Path, nam
 def test_nothing_is_stored(musubi: Any, tmp_path: Path, labs: Path) -> None:
     musubi("convert", labs)
     assert list(tmp_path.iterdir()) == []
+
+
+# -- explain, table, dialect ------------------------------------------------------------------------------------------
+
+
+def test_explain_names_the_rows_of_code_tables_and_the_converters(musubi: Any, labs: Path) -> None:
+    (said,) = musubi("convert", labs, "--explain").documents
+    lineage = said["lineage"]
+    assert all(set(row) == {"target", "source", "rule", "table", "cite", "via", "codes"} for row in lineage)
+    status = next(row for row in lineage if row["table"] == "observation-status")
+    assert status["codes"] == [{"table": "observation-status", "source": "F", "target": "final"}]
+    code = next(row for row in lineage if row["source"].endswith("-3") and row["source"].startswith("OBX"))
+    assert {"table": "code-systems", "source": "JC10", "target": JLAC10} in code["codes"] and code["via"]
+    assert all(row["cite"] and (row["via"] or row["table"]) for row in lineage)
+
+
+def test_a_table_is_for_people_and_needs_no_terminal(musubi: Any, labs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "240")
+    result = musubi("convert", labs, "--format", "table")
+    text = result.out.decode()
+    assert result.code == 0 and "\x1b" not in text and result.err == ""
+    for words in ("FHIR element", "Observation#1.status", "OBX[1]-11", "observation-status: F → final", "table 0085"):
+        assert words in text
+    assert "residue (残余):" in text and "left out on purpose:" in text and "issues (指摘):" in text
+
+
+def test_wide_characters_keep_the_columns_in_line(musubi: Any, basics: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    text = musubi("convert", basics, "--format", "table").out.decode()
+    lines = [line for line in text.splitlines() if "PID[1]-" in line]
+    places = {cell_len(line.partition("PID[1]-")[0]) for line in lines if line.partition("PID[1]-")[0].strip()}
+    assert len(lines) > 3 and len(places - {0}) == 1
+
+
+def test_a_table_of_what_cannot_be_read_says_why(musubi: Any, tmp_path: Path) -> None:
+    (tmp_path / "x.hl7").write_bytes(b"MSH|\x1b[31m|")
+    result = musubi("convert", tmp_path / "x.hl7", "--format", "table")
+    assert result.code == 1 and b"\x1b" not in result.out and b"fatal" in result.out
+
+
+def test_a_narrow_screen_folds_and_cuts_nothing(musubi: Any, labs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    text = musubi("convert", labs, "--format", "table").out.decode()
+    assert all(cell_len(line) <= 60 for line in text.splitlines())
+    # Folded values stand below each other: of the reason of a field left out, every letter is still there.
+    column = [line[-47:].strip() for line in text.partition("left out on purpose")[2].splitlines()]
+    assert "positionofthesegmentinthemessage" in "".join(column).replace(" ", "")
+
+
+@pytest.mark.parametrize(("dialect", "system"), [("1.2.0", "http"), ("clins", "http"), ("1.1.2", "oid")])
+def test_a_dialect_rewrites_the_systems(musubi: Any, labs: Path, dialect: str, system: str) -> None:
+    result = musubi("convert", labs, "--dialect", dialect)
+    names = {"http": JLAC10, "oid": "urn:oid:1.2.392.200119.4.504"}
+    other = names["oid" if system == "http" else "http"]
+    assert names[system].encode() in result.out and other.encode() not in result.out
+    specimen = b"JP_Specimen_Common" if dialect == "1.2.0" else b'JP_Specimen"'
+    assert specimen in result.out
+
+
+def test_the_dialect_of_the_settings_holds_unless_said_otherwise(musubi: Any, node: Any, labs: Path) -> None:
+    config = node(more='[mapping]\ndialect = "1.1.2"\n')
+    assert b"urn:oid:1.2.392.200119.4.504" in musubi("convert", labs, "--config", config).out
+    assert JLAC10.encode() in musubi("convert", labs, "--config", config, "--dialect", "1.2.0").out
+
+
+@pytest.mark.parametrize("arguments", [("--dialect", "1.3"), ("--format", "xml"), ("--source", "no-such")])
+def test_words_nobody_knows_are_wrong_usage(musubi: Any, labs: Path, arguments: tuple[str, str]) -> None:
+    result = musubi("convert", labs, *arguments)
+    assert result.code == 2 and result.out == b"" and arguments[0] in result.err
+
+
+def test_cells_too_narrow_to_read_stand_below_each_other(
+    musubi: Any, labs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "50")
+    text = musubi("convert", labs, "--format", "table").out.decode()
+    assert all(cell_len(line) <= 50 for line in text.splitlines())
+    assert "Observation#1.status\n  value: final\n  source: OBX[1]-11\n" in text

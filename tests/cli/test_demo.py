@@ -15,10 +15,10 @@ from gateway.cli import demo
 
 @pytest.fixture
 def three_ports() -> int:
-    """The first of three neighbours that are free."""
+    """The first of three neighbours that are free, and three more for MLLP."""
     for port in range(20_000, 60_000, 101):
         try:
-            for offset in range(3):
+            for offset in range(6):
                 with socket.socket() as probe:
                     probe.bind(("127.0.0.1", port + offset))
         except OSError:
@@ -46,6 +46,18 @@ def test_three_communities_answer_one_question(start: Callable[..., Any], three_
     assert found == {(f"{arc}.1", "lab"), (f"{arc}.20", "lab"), (f"{arc}.40", "rx")}
     assert [row["date"] for row in answer["rows"]] == sorted((row["date"] for row in answer["rows"]), reverse=True)
     assert not any(answers(three_ports + offset) for offset in range(3)), "a node was left behind"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="stops its nodes with SIGTERM")
+def test_what_a_hospital_sends_comes_over_mllp(start: Callable[..., Any], three_ports: int) -> None:
+    process = start("demo", "--once", "--port", three_ports)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err.decode()
+    lines = out.decode().splitlines()
+    assert [line for line in lines if "MLLP" in line] == [
+        f"{name}: one more lab result (検体検査結果) over MLLP, answered AA"
+        for name in ("東京", "大阪")  # 長崎 has prescriptions only
+    ]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="stops its nodes with SIGTERM")

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from gateway.profiles.validator import Validator
+from gateway.translate.exchange_spec import exact
+from tests.translate.exchange_spec.making import canonical, envelope, person, record
 
 
 @pytest.fixture
@@ -45,6 +47,57 @@ def test_without_a_database_none_is_made(musubi: Any, node: Any) -> None:
     assert [path.name for path in config.parent.iterdir()] == ["musubi.toml"]
 
 
-def test_another_format_is_not_there_yet(musubi: Any, fed: Path) -> None:
-    result = musubi("export", "-c", fed, "--format", "exchange-spec")
+def test_a_format_that_is_not_there(musubi: Any, fed: Path) -> None:
+    result = musubi("export", "-c", fed, "--format", "csv")
     assert result.code == 2 and "--format" in result.err and result.out == b""
+
+
+# -- exchange-spec ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def exchanged(musubi: Any, node: Any, tmp_path: Path) -> tuple[Path, dict[str, Any]]:
+    """A node fed with one exchange file, and the file."""
+    document = envelope(*(person("P1", **{name: [record(name)]}) for name in ("hba1c",)))
+    document["person_information"][0] |= person("P1", weighing_scale=[record("weighing_scale")])
+    path = tmp_path / "sent.json"
+    path.write_bytes(exact.dumps(document))
+    config: Path = node()
+    assert musubi("ingest", path, "-c", config).code == 0
+    return config, document
+
+
+def test_exchange_files_come_out_as_they_came_in(musubi: Any, exchanged: tuple[Path, dict[str, Any]]) -> None:
+    config, document = exchanged
+    result = musubi("export", "-c", config, "--format", "exchange-spec")
+    assert result.code == 0 and canonical(exact.loads(result.out.decode())) == canonical(document)
+    assert result.err == "2 records in 1 files\n"
+
+
+def test_exchange_files_go_into_a_folder(musubi: Any, exchanged: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    config, document = exchanged
+    result = musubi("export", "-c", config, "--format", "exchange-spec", "--output", tmp_path / "out")
+    (file,) = (tmp_path / "out").iterdir()
+    assert result.out == b"" and file.name == "HX_TST001_20171005210000123.json"
+    assert canonical(exact.loads(file.read_text("utf-8"))) == canonical(document)
+
+
+def test_the_dialect_names_the_input_code(musubi: Any, exchanged: tuple[Path, dict[str, Any]]) -> None:
+    config, _ = exchanged
+    assert b'"data_input_code"' in musubi("export", "-c", config, "--format", "exchange-spec").out
+    other = musubi("export", "-c", config, "--format", "exchange-spec", "--dialect", "h28").out
+    assert b'"input_method_code"' in other and b'"data_input_code"' not in other
+
+
+@pytest.mark.parametrize(
+    "options", [("--format", "exchange-spec", "--dialect", "1.2.0"), ("--dialect", "seed"), ("--output", "x")]
+)
+def test_options_that_belong_to_the_other_format(musubi: Any, fed: Path, options: tuple[str, ...]) -> None:
+    result = musubi("export", "-c", fed, *options)
+    assert result.code == 2 and result.out == b""
+
+
+def test_hospital_results_are_no_exchange_records(musubi: Any, fed: Path) -> None:
+    result = musubi("export", "-c", fed, "--format", "exchange-spec")
+    assert result.code == 0 and result.out == b"" and "0 records in 0 files" in result.err
+    assert "not exported, other-kind: " in result.err

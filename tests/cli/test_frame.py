@@ -13,7 +13,9 @@ import typer
 from gateway.cli import _frame, app
 from gateway.errors import ERRORS, BadInput, ConfigurationError, GatewayError, Unavailable
 
-COMMANDS = ("convert", "demo", "doctor", "export", "ingest", "init", "query", "serve", "validate")
+COMMANDS = (
+    "convert", "demo", "doctor", "export", "ingest", "init", "mapping", "match", "query", "report", "serve", "validate",
+)  # fmt: skip
 
 
 @pytest.fixture

@@ -297,3 +297,11 @@ def test_issues_hold_no_text_of_the_message() -> None:
     decoded = charset.decode(data)
     assert {"charset-mismatch", "lost-character", "control-character"} <= {i.code for i in decoded.issues}
     assert not any("秘" in i.text or "SECRET" in i.text for i in decoded.issues)
+
+
+@pytest.mark.parametrize("stray", [b"\x1b", b"\x1b\x1b", b"\x1b\x1b\x1b$B", b"\x1bA", b"\x1b$", b"1\x1b\x1b(B"])
+def test_no_escape_is_left_in_the_text(stray: bytes) -> None:
+    """The strict codec passes some escapes it does not know; FHIR has no place for them."""
+    found = charset.decode(b"MSH|^~\\&|A\rPID|1|" + b"\x1b$B;3ED\x1b(B" + stray + b"|\x1b$BB@O:\x1b(B\r")
+    assert not any("\x1b" in segment for segment in found.segments)
+    assert {"undecodable-bytes", "unclosed-shift"} & {issue.code for issue in found.issues}

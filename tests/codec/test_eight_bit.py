@@ -61,6 +61,14 @@ def test_each_segment_alone_when_they_differ() -> None:
     ]
 
 
+def test_a_little_damage_is_no_character_of_another_charset() -> None:
+    """Half a surrogate pair in UTF-8 (CESU-8) is three bytes without a character, and not Shift_JIS 恝."""
+    whole, damaged = read_segments(["患者^太郎".encode(), b"OBX|\xed\xa0\x80|"], NOTHING)
+    assert (whole.charset, damaged.charset, damaged.bad) == (UTF_8, UTF_8, 3)
+    alone = read_segments([b"OBX|\xed\xa0\x80|"], frozenset({UTF_8}))[0]
+    assert alone.bad > 0
+
+
 @given(st.lists(st.binary(min_size=1, max_size=40).map(lambda b: bytes(x for x in b if x not in b"\r\n\x1b") or b"a")))
 def test_one_reading_for_each_segment_whatever_the_bytes(raws: list[bytes]) -> None:
     readings = read_segments(raws, NOTHING)

@@ -92,6 +92,8 @@ def test_kana_of_eight_bits_between_the_shifts() -> None:
         (b"A|\x1b$B;3ED", "A|山田", "end"),
         (b"A|\x1b$B;3ED|B|C", "A|山田|B|C", "recovered"),
         (b"A|\x1b(I6@|B", "A|ｶﾀ|B", "recovered"),
+        (b"A|\x1b$B;3ED^^^^^L^I|1", "A|山田^^^^^L^I|1", "recovered"),
+        (b"A|\x1b$B;3ED^JC10||7.2|mg", "A|山田^JC10||7.2|mg", "recovered"),
         (b"A|\x1b$B;3^%", "A|山" + b"\x1b$B^%\x1b(B".decode("iso2022_jp"), "doubtful"),
         (b"A|\x1b$B", "A|", ""),
     ],
@@ -129,3 +131,13 @@ def test_never_fails_and_never_lets_an_escape_through(parts: list[bytes]) -> Non
 def test_the_fold_takes_six_characters_to_the_jis_reading() -> None:
     assert "～∥－￠￡￢A".translate(FOLD) == "〜‖−¢£¬A"
     assert len(FOLD) == 6
+
+
+@pytest.mark.parametrize("text", ["PID|髙橋^﨑子|①", "ﾐﾎﾝ^ﾊﾅｺ", "丂|A", "PID|1||見本^花子", ""])
+def test_what_is_written_is_read_again(text: str) -> None:
+    assert "".join(decode_wide(part).text for part in [iso2022.encode_wide(text)]) == text
+    assert not iso2022.encode_wide(text) or max(iso2022.encode_wide(text)) < 0x80
+
+
+def test_a_character_of_another_world_is_the_printers_mark() -> None:
+    assert decode_wide(iso2022.encode_wide("A😀|한B")).text == "A〓|〓B"

@@ -38,6 +38,7 @@ def test_seven_parts() -> None:
             "99_20240401_L-OBSERVATIONS^OBSERVATIONS^99ZL01_5_20240401120000000_2",
             ("99", "20240401", "L-OBSERVATIONS^OBSERVATIONS^99ZL01", "5", "", "2"),
         ),
+        ("99_20240401_OMD_000000000000005_20240401120000000_2", ("99", "20240401", "OMD", "000000000000005", "", "2")),
         (
             "99_20240401_^（経過_記録）^^11506-3^経過記録^LN_5_20240401120000000_01_1",
             ("99", "20240401", "^（経過_記録）^^11506-3^経過記録^LN", "5", "01", "1"),
@@ -174,3 +175,63 @@ def test_every_sample_has_a_name_we_read(archive: str, stray: set[str]) -> None:
     assert {path.name for path in names if not ssmix2.looks_like_storage_file(path.name)} == stray
     known = [ssmix2.parse_name(path.name) for path in names if path.name not in stray]
     assert {file.data_type for file in known} <= set(ssmix2.DATA_TYPES)
+
+
+# -- where a file lies ------------------------------------------------------------------------------------------------
+
+TYPE = "^（経過記録）^^11506-3^経過記録^LN"
+CONTENT = f"0001000052_20111220_{TYPE}_777_20111220103059000_01_1"
+BELOW = "STD01/000/100/0001000052/20111220"
+
+
+@pytest.mark.parametrize(
+    ("path", "root", "inside", "part", "data_type", "extended"),
+    [
+        (f"/d/{BELOW}/OML-11/{NAME}", "STD01", "", "", "OML-11", False),
+        (NAME, "", "", "", "OML-11", False),
+        (f"/d/{BELOW}/{TYPE}/{CONTENT}/a.pdf", "STD01", "a.pdf", "a.pdf", TYPE, True),
+        (f"\\d\\{BELOW}/{TYPE}/{CONTENT}/a.pdf".replace("/", "\\"), "STD01", "a.pdf", "a.pdf", TYPE, True),
+        (f"/d/{BELOW}/{TYPE}/{CONTENT}/x/y/a.pdf", "STD01", "x/y/a.pdf", "x/y/a.pdf", TYPE, True),
+        (f"/d/{BELOW}/{TYPE}/{CONTENT}/Main_Document.HL7", "STD01", "Main_Document.HL7", "", TYPE, True),
+        (f"/d/{BELOW}/{TYPE}/{CONTENT}.pdf", "STD01", "pdf", "pdf", TYPE, True),
+        (f"/d/{BELOW}/{TYPE}/{CONTENT}", "STD01", "", "", TYPE, True),
+        (f"/d/{BELOW}/{TYPE}/{CONTENT.replace(TYPE, '11506-3')}/a.pdf", "STD01", "a.pdf", "a.pdf", TYPE, True),
+        (f"{CONTENT}/a.pdf", "", "a.pdf", "a.pdf", TYPE, True),
+    ],
+)
+def test_place(path: str, root: str, inside: str, part: str, data_type: str, extended: bool) -> None:
+    found = ssmix2.place(path)
+    assert found.name is not None and found.name.patient_id == "0001000052" and found.name.flag == "1"
+    assert (found.root, found.inside, found.part) == (root, inside, part)
+    assert (found.data_type, found.extended) == (data_type, extended)
+
+
+@pytest.mark.parametrize("path", ["", "/", "letter.pdf", f"/d/{BELOW}/OML-11/letter.pdf", f"/{NAME}.pdf"])
+def test_a_place_without_a_name(path: str) -> None:
+    found = ssmix2.place(path)
+    assert found.name is None and not found.extended and found.data_type == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        (TYPE, ("", "（経過記録）", "", "11506-3", "経過記録")),
+        ("A^B^99X^1-2^C^LOINC", ("A", "B", "99X", "1-2", "C")),
+        ("A^B^99X^1-2^C", ("A", "B", "99X", "1-2", "C")),
+        ("A^B^99X^1^C^99Y", ("A", "B", "99X", "", "")),
+        ("11506-3^経過記録^LN", ("", "", "", "11506-3", "経過記録")),
+        ("L-OBSERVATIONS^OBSERVATIONS^99ZL01", ("L-OBSERVATIONS", "OBSERVATIONS", "99ZL01", "", "")),
+        ("^^^^^", ("",) * 5),
+        ("OMD", ("OMD", "", "", "", "")),
+    ],
+)
+def test_parts_of_an_extended_type(name: str, parts: tuple[str, ...]) -> None:
+    assert ssmix2.extended_type(name) == parts
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "cp932", "euc_jp"])
+def test_paths_of_mixed_charsets(charset: str) -> None:
+    path = "/利用者/".encode() + "（経過記録）".encode(charset) + b"/a"
+    assert ssmix2.text_of(path) == "/利用者/（経過記録）/a"
+    assert ssmix2.text_of(b"/a\n/\xff\xfe/0001") == "/a /\ufffd\ufffd/0001"
+    assert ssmix2.text_of(b"/a/\xff\xfe/0001") == "/a/\ufffd\ufffd/0001"

@@ -97,3 +97,9 @@ def test_escaped_text_comes_back(text: str) -> None:
 
 def test_half_a_surrogate_pair_is_replaced() -> None:
     assert escape("a\ud800b\x01") == "a\ufffdb\ufffd"
+
+
+@pytest.mark.parametrize("text", ['<a xmlns="urn:x}y"/>', '<a xmlns:p="u}v" p:b="1"/>', '<a><p:b xmlns:p="}"/></a>'])
+def test_a_namespace_that_cannot_be_named_is_refused(text: str) -> None:
+    with pytest.raises(BadInput):
+        parse(text.encode(), ANSWER)

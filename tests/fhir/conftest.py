@@ -12,6 +12,8 @@ from sqlalchemy import insert, update
 from gateway.fhir import FhirRequest, FhirResponse, FhirServices, handle
 from gateway.model.audit import AuditRecord
 from gateway.model.caller import UNRESTRICTED, Caller, Scope
+from gateway.profiles.validator import Validator
+from gateway.profiles.xml_format import FhirXml
 from gateway.services.search import SearchRules, index
 from gateway.storage.engines import open_engine
 from gateway.storage.resources import ResourceTable
@@ -25,6 +27,7 @@ from gateway.storage.schema import (
 )
 
 BASE = "http://localhost:8080/fhir"
+XML = FhirXml(Validator.default().tables)
 
 
 class Audit:
@@ -116,6 +119,8 @@ def node() -> Iterator[Node]:
         cursor_key=b"k" * 32,
         version="0.1.0",
         started="2026-01-01T00:00:00+09:00",
+        render_xml=XML.render,
+        parse_xml=XML.parse,
     )
     yield Node(services, engine, audit)
     engine.dispose()

@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.errors import ERRORS, GatewayError, InvalidParameter
-from gateway.fhir.messages import FhirRequest, Refused, check_acceptable, error_answer
+from gateway.fhir.messages import FhirRequest, Refused, check_acceptable, error_answer, wants_xml
 
 
 def asked(accept: str = "", *formats: str) -> FhirRequest:
@@ -18,24 +18,38 @@ def asked(accept: str = "", *formats: str) -> FhirRequest:
         "application/fhir+json",
         "application/json",
         "application/fhir+json; fhirVersion=4.0",
-        "text/html, application/xml;q=0.9, */*;q=0.8",
-        "application/fhir+xml, application/fhir+json;q=0.1",
+        "text/html, application/fhir+json;q=0.9, application/xml;q=0.8",
+        "application/fhir+xml;q=0.5, */*;q=0.8",
         "APPLICATION/FHIR+JSON",
     ],
 )
 def test_json_is_acceptable(accept: str) -> None:
-    check_acceptable(asked(accept))
+    assert not wants_xml(asked(accept))
 
 
 @pytest.mark.parametrize(
     "accept",
     [
         "application/fhir+xml",
+        "text/xml",
+        "application/fhir+xml, image/*",
+        "text/html, application/xml;q=0.9, */*;q=0.8",
+        "application/fhir+xml, application/fhir+json;q=0.1",
+    ],
+)
+def test_xml_is_wanted(accept: str) -> None:
+    assert wants_xml(asked(accept))
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "text/turtle",
         "text/html",
         "application/fhir+json;q=0",
         "application/fhir+json; q=0.000",
         "application/fhir+json; fhirVersion=5.0",
-        "application/fhir+xml, image/*",
+        "application/fhir+xml; fhirVersion=3.0, image/*",
     ],
 )
 def test_something_else_is_wanted(accept: str) -> None:
@@ -46,8 +60,10 @@ def test_something_else_is_wanted(accept: str) -> None:
 
 def test_format_wins_over_accept() -> None:
     for one in ("json", "application/fhir+json", "application/fhir json", "application/json;charset=utf-8"):
-        check_acceptable(asked("text/xml", one))
-    for one in ("xml", "application/fhir+xml", "ttl", ""):
+        assert not wants_xml(asked("text/xml", one))
+    for one in ("xml", "application/fhir+xml", "text/xml"):
+        assert wants_xml(asked("application/json", one))
+    for one in ("ttl", "html", ""):
         with pytest.raises(Refused):
             check_acceptable(asked("*/*", one))
 

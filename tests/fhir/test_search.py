@@ -94,7 +94,7 @@ def test_post_search(node: Any, observation: Any) -> None:
         (FORM, b"\xff=1", 400),
         (FORM, b"code", 400),
         (FORM, b"a=1" * 200_000, 413),
-        (FORM, b"_format=xml", 406),
+        (FORM, b"_format=ttl", 406),
     ],
 )
 def test_search_forms_that_are_refused(node: Any, headers: dict[str, str], body: bytes, status: int) -> None:

@@ -19,7 +19,8 @@ from tests.xds_parts import CALLER, Node, numbered_uuids
 class MemorySession:
     """`instead` answers with this body; `relates_to` is put in place of the right one; `status` and `headers` too."""
 
-    node: Node
+    node: Any
+    """Has the services of what is asked."""
     instead: bytes | None = None
     action: str = ""
     relates_to: str | None = None
@@ -27,6 +28,7 @@ class MemorySession:
     headers: dict[str, str] | None = None
     error: Exception | None = None
     sent: int = 0
+    path: str = "/xca"
 
     def post(self, url: str, **arguments: Any) -> requests.Response:
         assert arguments["allow_redirects"] is False
@@ -35,7 +37,7 @@ class MemorySession:
             raise self.error
         content_type = arguments["headers"]["Content-Type"]
         stream = io.BytesIO(arguments["data"])
-        wire = ihe.dispatch("/xca", content_type, stream, self.node.services, CALLER)
+        wire = ihe.dispatch(self.path, content_type, stream, self.node.services, CALLER)
         data, headers, status = b"".join(wire.body), dict(wire.headers), wire.status
         if self.instead is not None:
             data = soap.answer(f"{self.action}Response", "urn:uuid:1", _message_id(arguments["data"]), self.instead)

@@ -2,6 +2,7 @@
 
 from itertools import permutations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,10 +12,12 @@ from gateway.model.ingest import (
     VALID,
     Claim,
     Version,
+    corrects,
     current_version,
     make_key,
     replacements,
     stronger,
+    update_time,
     valid_versions,
 )
 
@@ -90,3 +93,27 @@ def test_the_owner_speaks_before_a_newer_mention_then_the_newer_then_the_larger_
 def test_no_part_of_a_key_can_imitate_two() -> None:
     assert make_key("f", "1", "-", "ADT-00", "9") != make_key("f", "1\x1f-", "ADT-00", "9", "")[:-1] + "x"
     assert make_key("f", "a", "b", "c", "d").split("\x1f") == ["f", "a", "b", "c", "d"]
+
+
+# -- records that are sent again --------------------------------------------------------------------------------------
+
+
+def _record(day: int, content: str, sent: str = "9") -> Version:
+    return Version(f"2017100{day}000000000-{sent}", content, "", VALID)
+
+
+@pytest.mark.parametrize(
+    ("versions", "replaced"),
+    [
+        ([_record(1, "a")], ""),
+        ([_record(1, "a"), _record(2, "a")], ""),
+        ([_record(1, "a"), _record(2, "b")], "20171001000000000"),
+        ([_record(1, "a"), _record(2, "b"), _record(3, "b")], "20171001000000000"),
+        ([_record(1, "a"), _record(2, "b"), _record(3, "a")], "20171002000000000"),
+        ([_record(1, "a", "8"), _record(1, "b", "9")], ""),
+    ],
+)
+def test_a_record_corrects_the_newest_other_content_before_it(versions: list[Version], replaced: str) -> None:
+    current = current_version(versions)
+    assert current is not None and corrects(current, versions) == replaced
+    assert current.timestamp.startswith(update_time(current)) and len(update_time(current)) == 17

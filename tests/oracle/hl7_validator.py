@@ -21,6 +21,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from gateway.translate.exchange_spec.definitions import definitions as exchange_definitions
+from gateway.translate.jahistc.definitions import definitions as notebook_definitions
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 SHARED_FHIR = CHECKOUT.parent / "shared" / "fhir"
 NPM_PACKAGE = "node-java-fhir-validator@1.1.0"
@@ -88,6 +91,8 @@ def validate(folder: Path, profiles: Iterable[str] = (), timeout_s: float = 300.
         arguments = _staged(files, work)
         (work / "stubs").mkdir()
         _write_stubs(files, work / "stubs")
+        for definition in (*exchange_definitions(), *notebook_definitions()):
+            (work / "stubs" / f"{definition['id']}.json").write_text(json.dumps(definition), "utf-8")
         answer = work / "answer.json"
         command = [
             "java", "-Xmx3g", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", f"-Duser.home={home()}",

@@ -1,4 +1,4 @@
-"""The OASIS and IHE schemas as independent judges of the ebXML we emit. Only tests use it."""
+"""The schemas of OASIS, IHE and HL7 as independent judges of the ebXML and v3 we emit. Only tests use it."""
 
 from functools import cache
 from pathlib import Path
@@ -11,6 +11,15 @@ _XOP = "{http://www.w3.org/2004/08/xop/include}Include"
 @cache
 def _schema(folder: Path, name: str) -> etree.XMLSchema:
     return etree.XMLSchema(etree.parse(str(folder / name)))
+
+
+def v3_errors_of(shared: Path, element: etree._Element) -> list[str]:
+    """The same of an HL7 v3 message, by the NE2008 schema of its interaction."""
+    copy = etree.fromstring(etree.tostring(element))
+    name = etree.QName(copy).localname.removesuffix("_Cancel")
+    schema = _schema(shared / "schemas" / "hl7v3" / "NE2008" / "multicacheschemas", f"{name}.xsd")
+    schema.validate(copy)
+    return [f"{error.line}: {error.message}" for error in schema.error_log]
 
 
 def errors_of(shared: Path, element: etree._Element) -> list[str]:

@@ -19,7 +19,7 @@ LIMITED = Definition(
 def broken(validator: Validator, resource: dict[str, Any], *elements: Element) -> list[tuple[str, str, str]]:
     """(severity, path, rule without the name of the profile) of what `resource` breaks in a profile of `elements`."""
     profile = Definition(URL, resource["resourceType"], "resource", "constraint", CORE, elements)
-    check = Profiles(validator._tables.extended([profile, LIMITED], [CODES], [])).check(URL)
+    check = Profiles(validator.tables.extended([profile, LIMITED], [CODES], [])).check(URL)
     assert check is not None
     return [(p.severity, p.path, p.rule.removeprefix("profile.")) for p in check(resource) or ()]
 

@@ -16,7 +16,7 @@ def distilled(validator: Validator, *elements: dict[str, Any], part: str = "snap
         part: {"element": [{"id": "Observation", "path": "Observation"}, *elements]},
         **more,
     }
-    return constraint_definition(structure, validator._tables, {"http://x.example/Patient": "Patient"})
+    return constraint_definition(structure, validator.tables, {"http://x.example/Patient": "Patient"})
 
 
 def element(identity: str, **facts: Any) -> dict[str, Any]:

@@ -19,7 +19,7 @@ def test_types_are_written_as_they_are_read() -> None:
 
 
 def test_children_of_types_backbones_and_choices(validator: Validator) -> None:
-    tables = validator._tables
+    tables = validator.tables
     component = tables.child("Observation", "component")
     assert component is not None
     assert tables.context_below("Observation", component) == "Observation.component"

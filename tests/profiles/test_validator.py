@@ -64,7 +64,7 @@ def test_deleting_what_is_mandatory_is_an_error(validator: Validator, lab: Resou
 
 def test_deleting_any_mandatory_element_of_a_sample_is_an_error(validator: Validator, shared: Path) -> None:
     """The rule tables say which elements of each valid sample are mandatory; removing one has to be noticed."""
-    tables = validator._tables
+    tables = validator.tables
     tried = 0
     for file in sorted((shared / "samples" / "jp-core" / "valid").glob("*.json")):
         resource = read(file)

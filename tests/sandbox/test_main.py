@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.codec.transaction_storage import records
 from gateway.sandbox.__main__ import main
 
 
@@ -34,3 +35,23 @@ def test_how_many_patients_must_be_said(tmp_path: Path) -> None:
     with pytest.raises(SystemExit) as stop:
         main(["--out", str(tmp_path)])
     assert stop.value.code == 2
+
+
+def test_the_same_data_as_a_transaction_file(tmp_path: Path) -> None:
+    file = tmp_path / "TR_20240601000000000_00001.DAT"
+    out = tmp_path / "1310000001"
+    arguments = ["--out", str(out), "--patients", "3", "--files", "30", "--transactions", str(file)]
+    assert main(arguments) == 0
+    found = records(file.read_bytes())
+    stored = {path.name: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    assert {one.name.name: one.message for one in found} == stored and len(stored) == 30
+
+
+def test_records_of_people_as_lines_and_as_messages(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines, text = tmp_path / "people.ndjson", tmp_path / "people.hl7"
+    assert main(["--out", str(lines), "--persons", "50"]) == 0
+    written = json.loads(capsys.readouterr().out)["records"]
+    assert lines.read_bytes().count(b"\n") == written >= 50
+    assert main(["--out", str(text), "--persons", "50", "--adt", "20240101120000"]) == 0
+    assert text.read_bytes().count(b"MSH|") == written
+    assert main(["--out", str(lines), "--persons", "50"]) == 2

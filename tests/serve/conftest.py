@@ -77,7 +77,9 @@ class Parts:
         return self.elapsed_s
 
     def app(self) -> Flask:
-        fhir = FhirServices(self, self, SearchRules(), b"k" * 32, "0.1.0", "2026-01-01T00:00:00Z")  # type: ignore[arg-type]
+        fhir = FhirServices(  # type: ignore[arg-type]
+            self, self, SearchRules(), b"k" * 32, "0.1.0", "2026-01-01T00:00:00Z", bytes, dict
+        )
         services = HttpServices(
             fhir=fhir,
             soap=self.soap,

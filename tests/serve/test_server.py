@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from gateway.errors import ConfigurationError, Unavailable
-from gateway.serve.server import HttpServer
+from gateway.serve.server import HttpServer, Together
 from gateway.settings import Http, Security, Settings
 
 
@@ -121,3 +121,48 @@ def test_a_signal_stops_it_cleanly(number: signal.Signals) -> None:
     finally:
         process.kill()
         process.wait()
+
+
+class Quiet:
+    """A listener that runs until it is told to stop, or raises at once."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error, self.told, self.ran = error, threading.Event(), False
+
+    def run(self) -> None:
+        if self.error is not None:
+            raise self.error
+        assert self.told.wait(20)
+        self.ran = True
+
+    def stop(self) -> None:
+        self.told.set()
+
+
+def test_several_listeners_stop_together() -> None:
+    listeners = [Quiet(), Quiet(), Quiet()]
+    together = Together(*listeners)
+    thread = threading.Thread(target=together.run)
+    thread.start()
+    together.stop()
+    thread.join(20)
+    assert not thread.is_alive() and all(one.ran for one in listeners)
+
+
+@pytest.mark.parametrize("at", [0, 1])
+def test_one_that_fails_ends_the_others_and_is_heard_of(at: int) -> None:
+    listeners = [Quiet(), Quiet()]
+    listeners[at].error = Unavailable("gone")
+    with pytest.raises(Unavailable, match="gone"):
+        Together(*listeners).run()
+    assert listeners[1 - at].ran
+
+
+def test_a_second_stop_does_no_harm(parts: Any) -> None:
+    server = HttpServer(settings(free_port()), parts.app())
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    server.stop()
+    thread.join(20)
+    server.stop()
+    assert not server.listening

@@ -63,10 +63,19 @@ def project(events: Sequence[StayEvent]) -> list[Kept]:
     return [kept("Encounter", f"stay-of-{patient}", text, patient=patient)]
 
 
+def revise(bodies: Sequence[bytes], earlier: str, patient: str) -> list[Kept]:
+    """The same resources, whose text says which version they replace; said of a correction, it is said anew."""
+    found = [fhir.parse(body) for body in bodies]
+    texts = [(one["resourceType"], one["id"], one["text"].partition(" instead of ")[0]) for one in found]
+    return [kept(type_, id_, f"{said} instead of {earlier}", patient=patient, rank=-1) for type_, id_, said in texts]
+
+
 def derivations() -> Derivations:
     return Derivations(
         reindex=reindex,
         project=project,
+        unmatched=lambda events: [event for event in events if event.cancelled],
+        revise=revise,
         link=identity.link,
         enterprise_id=lambda cluster: identity.enterprise_id(DOMAIN, cluster),
         association_id=lambda type_, source, target: f"urn:uuid:{name(type_, source, target)}",
@@ -162,10 +171,16 @@ def _template() -> bytes:
         return file.read_bytes()
 
 
+def database(folder: Path) -> Path:
+    """The database file of a test, empty the first time."""
+    file = folder / "musubi.db"
+    if not file.exists():
+        file.write_bytes(_template())
+    return file
+
+
 def storage(folder: Path, derive: Callable[[], Derivations] = derivations) -> AbstractContextManager[Storage]:
     """Opens (and the first time makes) the storage of a test."""
-    if not (folder / "musubi.db").exists():
-        (folder / "musubi.db").write_bytes(_template())
     return opened(
-        f"sqlite:///{folder / 'musubi.db'}", folder / "blobs", affinity_domain=DOMAIN, derive=derive(), clock=ticking()
+        f"sqlite:///{database(folder)}", folder / "blobs", affinity_domain=DOMAIN, derive=derive(), clock=ticking()
     )

@@ -1,11 +1,12 @@
 import hashlib
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from gateway.codec.packing import SMALL, pack
-from gateway.errors import DamagedContent, Unavailable, UnknownDocument
+from gateway.errors import DamagedContent, SourceChanged, Unavailable, UnknownDocument
 from gateway.model.ingest import KeptBlob, KeptMessage
 from gateway.storage.opening import Storage
 from tests.storage.making import message, outcome, record, storage
@@ -89,3 +90,30 @@ def test_a_blob_directory_that_cannot_be_written_is_unavailable(tmp_path: Path) 
     (tmp_path / "blobs").write_bytes(b"a file where the folder should be")
     with storage(tmp_path) as store, pytest.raises(Unavailable):
         store.blobs.put_large([KeptBlob("ab" * 32, 3, b"xyz", large=True)])
+
+
+def copied(path: Path, content: bytes) -> KeptBlob:
+    return KeptBlob(hashlib.sha256(content).hexdigest(), len(content), b"", large=True, file=os.fsencode(path))
+
+
+def test_a_document_is_copied_from_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "scan.pdf"
+    path.write_bytes(LARGE * 9)
+    blob = copied(path, LARGE * 9)
+    with storage(tmp_path) as store:
+        one, _ = with_blob(b"")
+        store.keeping.keep([outcome(replace(one, blobs=(blob,)))], record)
+        path.unlink()
+        with store.blobs.open(blob.sha256) as stream:
+            assert stream.read() == LARGE * 9
+
+
+@pytest.mark.parametrize("now", [b"another content", None])
+def test_a_file_that_is_no_longer_what_was_read_is_refused(tmp_path: Path, now: bytes | None) -> None:
+    path = tmp_path / "scan.pdf"
+    if now is not None:
+        path.write_bytes(now)
+    with storage(tmp_path) as store:
+        with pytest.raises(SourceChanged):
+            store.blobs.put_large([copied(path, LARGE)])
+        assert list(store.blobs.files()) == []

@@ -29,7 +29,16 @@ MESSAGE_TYPES = {
     "PPR-01": "PPR^ZD1^PPR_ZD1",
     "OMP-01": "RDE^O11^RDE_O11",
     "OMP-02": "RDE^O11^RDE_O11",
+    "OMP-11": "RAS^O17^RAS_O17",
+    "OMP-12": "RAS^O17^RAS_O17",
+    "RDS": "RDS^O13^RDS_O13",
     "OML-11": "OUL^R22^OUL_R22",
+    "OMG-01": "OMG^O19^OMG_O19",
+    "OMG-02": "OMG^O19^OMG_O19",
+    "OMG-03": "OMG^O19^OMG_O19",
+    "OMG-11": "OMI^Z23^OMI_Z23",
+    "OMG-12": "OMI^Z23^OMI_Z23",
+    "OMG-13": "ORU^R01^ORU_R01",
 }
 PID = "PID|1||0000012345^^^^PI||見本^結子^^^^^L^I||19700405|F"
 

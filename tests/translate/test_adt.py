@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.translate.messages import codes, every, msh, only, places, read, residue, unmapped
+from tests.translate.messages import PID, codes, every, msh, only, places, read, residue, unmapped
 
 
 def pv1(**fields: str) -> str:
@@ -164,3 +164,43 @@ def test_other_segments_of_basics_are_residue() -> None:
     converted = read("ADT-00", "ZXX|1|値", "GT1|1")
     assert residue(converted) == {"ZXX[1]-1": "1", "ZXX[1]-2": "値", "GT1[1]-1": "1"}
     assert codes(converted) == []
+
+
+# -- deletions --------------------------------------------------------------------------------------------------------
+
+BASICS = (
+    "EVN||20240601083000", "OBX|1|NM|9N001000000000001^身長^JC10||158|cm|||||F", "AL1|1|DA|J9MC12110000^ペニシリン^J-FAGY",
+    "IN1|1|67^国保^JHSD0001|67999991",
+)  # fmt: skip
+
+
+def test_deleted_basics_say_that_they_are_void() -> None:
+    converted = read("ADT-00", *BASICS, head=msh("ADT^A23^ADT_A21"))
+    assert only(converted, "Patient")["active"] is False
+    assert only(converted, "Observation")["status"] == "entered-in-error"
+    assert only(converted, "Coverage")["status"] == "entered-in-error"
+    allergy = only(converted, "AllergyIntolerance")
+    assert allergy["verificationStatus"]["coding"][0]["code"] == "entered-in-error"
+    assert "clinicalStatus" not in allergy
+    again = read("ADT-00", *BASICS)
+    assert "active" not in only(again, "Patient")
+    assert only(again, "AllergyIntolerance")["id"] == allergy["id"]
+
+
+def test_a_cancelled_visit() -> None:
+    assert only(read("ADT-12", pv1(), head=msh("ADT^A11^ADT_A09")), "Encounter")["status"] == "cancelled"
+
+
+@pytest.mark.parametrize(
+    ("evn", "pid33", "own", "expected"),
+    [
+        ("20240601083000", "20240501", "", "2024-06-01T08:30:00+09:00"),
+        ("", "20240501", "", "2024-05-01"),
+        ("20240601", "20240501", "20240301", "2024-03-01"),
+        ("", "", "", None),
+    ],
+)
+def test_a_measure_without_a_time_is_as_old_as_the_basics(evn: str, pid33: str, own: str, expected: str | None) -> None:
+    obx = f"OBX|1|NM|9N001000000000001^身長^JC10||158|cm|||||F|||{own}"
+    converted = read("ADT-00", f"EVN||{evn}", obx, pid=PID + "|" * 25 + pid33)
+    assert only(converted, "Observation").get("effectiveDateTime") == expected

@@ -129,4 +129,8 @@ def test_two_equal_segments_stay_two_and_position_does_not_matter() -> None:
 def test_nothing_is_made_up_for_an_allergy_without_a_substance() -> None:
     converted = read("ADT-00", "AL1|1|DA")
     assert "code" not in only(converted, "AllergyIntolerance")
-    assert codes(converted) == []
+    assert codes(converted) == ["unnamed"]
+
+
+def test_an_allergy_to_nothing_named_is_told_of() -> None:
+    assert places(read("ADT-00", "AL1|1|FA||SV|発疹"), "unnamed") == ["AL1[1]-3"]

@@ -31,6 +31,13 @@ def test_a_message_time_without_seconds_is_no_instant_and_is_not_padded(time: st
     assert "MSH[1]-7" in unmapped(converted) or not time
 
 
+def test_a_message_time_that_is_none_is_reported_as_that() -> None:
+    converted = read("ADT-12", head=msh("ADT-12", time="00000000"))
+    assert "recorded" not in only(converted, "Provenance")
+    assert (places(converted, "bad-date"), places(converted, "time-imprecise")) == (["MSH[1]-7"], [])
+    assert residue(converted)["MSH[1]-7"] == "00000000"
+
+
 def test_two_versions_of_a_file_have_a_provenance_each() -> None:
     first, second = read("ADT-12", "PV1|1|O"), read("ADT-12", "PV1|1|I")
     assert only(first, "Encounter")["id"] == only(second, "Encounter")["id"]

@@ -39,6 +39,13 @@ def test_a_last_segment_without_end_tells_whether_the_message_was_cut(end: str, 
     assert is_cut(read(HEAD + end)) is cut
 
 
+def test_a_result_may_end_with_its_specimen_where_specimens_stand_last() -> None:
+    """ORU^R01 of a laboratory: { [ORC] OBR [{OBX}] [{SPM}] } (HL7 v2.5 7.3.1)."""
+    head = HEAD.replace("OUL^R22^OUL_R22", "ORU^R01^ORU_R01")
+    assert not is_cut(read(head + "OBR|1|||X\r" + OBX + "\rSPM|1|||023^^JC10"))
+    assert is_cut(read(head + "OBR|1|||X\r" + OBX + "\rSPM|1"))
+
+
 def test_whole_files_without_their_last_line_end_are_whole() -> None:
     files = [path for path in sorted(FIXTURES.rglob("*_[012]")) if path.is_file()]
     assert len(files) > 50

@@ -57,11 +57,23 @@ def test_an_unknown_facility_gets_a_stable_oid_and_a_warning(msh4: str, root: st
 
 @pytest.mark.parametrize(
     ("root", "institution"),
-    [("4210000001", "4210000001"), ("4210000001_std", "4210000001"), ("42100000019", ""), ("storage", "")],
+    [
+        ("4210000001", "4210000001"),
+        ("4210000001_std", "4210000001"),
+        ("4210000001-2", "4210000001"),
+        ("42100000019", ""),
+        ("storage", ""),
+    ],
 )
 def test_a_root_named_by_an_institution_number_gives_the_patient_system(root: str, institution: str) -> None:
     facility, _ = BOTH.resolve("", "NEW-HP", root)
     assert facility.institution == institution
+
+
+def test_volumes_of_an_unknown_institution_are_one_facility() -> None:
+    volumes = ("4210000001", "4210000001_STD01", "4210000001-2", "4210000001 (歯科)")
+    assert len({BOTH.resolve("", "", root)[0].oid for root in volumes}) == 1
+    assert BOTH.resolve("", "", f"{INSTITUTION}-ANX")[0].oid == OID
 
 
 def test_the_chosen_facility_is_in_the_ids() -> None:

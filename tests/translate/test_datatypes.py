@@ -199,7 +199,7 @@ def test_a_number_keeps_its_digits(text: str, digits: str) -> None:
     assert format(found, "f") == digits
 
 
-@pytest.mark.parametrize("text", ["", "-", ".", "1,000", "1e5", "一", "１２", "1 2", "NaN", "1" * 31, "²"])
+@pytest.mark.parametrize("text", ["", "-", ".", "1,000", "1e5", "一", "1 2", "NaN", "1" * 31, "²"])
 def test_what_is_no_plain_number_is_none(text: str) -> None:
     assert decimal(text) is None
 

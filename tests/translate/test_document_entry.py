@@ -15,6 +15,7 @@ from gateway.model.identity import PatientId
 from gateway.translate.document_entry import (
     DocumentSource,
     association_id,
+    authors,
     entries,
     service_period,
     source_patient_info,
@@ -136,6 +137,8 @@ def test_practice_setting_is_the_department_or_says_unknown(department: str, cod
 
 TABLES = ("class", "type", "format", "facility-type", "practice-setting", "confidentiality", "event")
 PRINTED_LOINC = {"11502-2", "57833-6"}
+EXTENDED_LOINC = {"11506-3", "34108-1", "34112-3", "18842-5", "57133-1"}
+"""Of data type folders of the extended storage, as NHO names them."""
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -148,7 +151,7 @@ def test_every_row_is_whole_and_no_loinc_number_is_invented(table: str) -> None:
         assert None not in row.values()
         assert row["scheme"]
         assert row["cite"]
-        assert (row["scheme"] == LOINC) <= (row["code"] in PRINTED_LOINC)
+        assert (row["scheme"] == LOINC) <= (row["code"] in PRINTED_LOINC | EXTENDED_LOINC)
 
 
 def test_every_data_type_has_a_class_a_type_and_an_event_code() -> None:
@@ -158,7 +161,7 @@ def test_every_data_type_has_a_class_a_type_and_an_event_code() -> None:
         }
         for table in ("class", "type", "event")
     }
-    assert tables["class"] == tables["type"] == tables["event"] | {"*"}
+    assert tables["class"] == tables["type"] == tables["event"] | {"*"} | EXTENDED_LOINC
 
 
 # -- from resources ----------------------------------------------------------------------------------------------
@@ -211,3 +214,49 @@ def test_a_value_that_ebrim_cannot_carry_is_left_out_whole() -> None:
     assert info == ("PID-3|1^^^&1.2&ISO", "PID-8|F")
     source = replace(SOURCE, source_patient_info=info, author=(Author("1^鈴木"),))
     assert b"\xe9\x88\xb4" in ebxml.render_extrinsic(entries(source, repository="1.2.3")[0])
+
+
+# -- authors -----------------------------------------------------------------------------------------------------
+
+
+def doctor(id_: str = "d1", **more: object) -> dict[str, object]:
+    identifier = {"system": "urn:oid:1.2.392.100495.20.3.41.11310000001", "value": "607"}
+    name = {"family": "医師", "given": ["一郎"], "text": "医師 一郎"}
+    return {"resourceType": "Practitioner", "id": id_, "identifier": [identifier], "name": [name], **more}
+
+
+def test_the_doctor_who_ordered_is_the_author_of_the_order() -> None:
+    order = {"resourceType": "MedicationRequest", "requester": {"reference": "Practitioner/d1"}}
+    assert authors([doctor(), order, order], "東京総合病院", "1.2.3") == (
+        Author("607^医師^一郎^^^^^^&1.2.392.100495.20.3.41.11310000001&ISO", ("東京総合病院^^^^^^^^^1.2.3",)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("more", "xcn"),
+    [
+        ({"identifier": []}, "医師^一郎"),
+        ({"name": []}, "607^^^^^^^^&1.2.392.100495.20.3.41.11310000001&ISO"),
+        (
+            {"name": [{"text": "医師^一郎"}], "identifier": [{"system": "https://x.invalid/staff", "value": "6"}]},
+            "6^医師\\S\\一郎",
+        ),
+        ({"name": [{"text": "長" * 300}]}, ""),
+    ],
+)
+def test_what_is_known_of_a_doctor(more: dict[str, object], xcn: str) -> None:
+    order = {"resourceType": "ServiceRequest", "requester": {"reference": "Practitioner/d1"}}
+    found = authors([order, doctor(**more)], "", "1.2.3")
+    assert [one.person.lstrip("^") for one in found] == ([xcn] if xcn else [])
+
+
+def test_who_ordered_a_test_did_not_write_its_result() -> None:
+    result = [
+        {"resourceType": "Observation", "performer": [{"reference": "Practitioner/d1"}]},
+        {"resourceType": "Encounter", "participant": [{"individual": {"reference": "Practitioner/d1"}}]},
+    ]
+    assert authors([doctor(), *result], "", "1.2.3") == ()
+    assert authors([doctor(), *result], "病院", "1.2.3") == (Author(institution=("病院^^^^^^^^^1.2.3",)),)
+    report = {"resourceType": "DiagnosticReport", "resultsInterpreter": [{"reference": "Practitioner/d1"}]}
+    assert authors([doctor(), report], "", "1.2.3")[0].person.startswith("607^")
+    assert authors([{"resourceType": "ServiceRequest", "requester": {"display": "x"}}], "", "1.2.3") == ()

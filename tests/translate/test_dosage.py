@@ -52,7 +52,13 @@ def dosage(converted: Any) -> dict[str, Any]:
         ({"f3": "1", "f5": ""}, "1回1", {}),
         ({"f3": "1", "f4": "2"}, "1回1～2錠", {"RXE[1]-5.1": "TAB", "RXE[1]-5.3": "MR9P"}),
         ({"f3": "1", "f4": "2^x"}, "1回1～2錠", {"RXE[1]-4.2": "x", "RXE[1]-5.1": "TAB", "RXE[1]-5.3": "MR9P"}),
-        ({"f3": "1/2"}, None, {"RXE[1]-3": "1/2", "RXE[1]-5": "TAB^錠^MR9P"}),
+        ({"f3": "1/2"}, "1回1/2錠", {"RXE[1]-5.1": "TAB", "RXE[1]-5.3": "MR9P"}),
+        ({"f3": "1/2", "f4": "多め"}, "1回1/2～多め錠", {"RXE[1]-5.1": "TAB", "RXE[1]-5.3": "MR9P"}),
+        ({"f3": "1/2", "f4": "1/2"}, "1回1/2錠", {"RXE[1]-5.1": "TAB", "RXE[1]-5.3": "MR9P"}),
+        ({"f3": "^x"}, None, {"RXE[1]-3.2": "x", "RXE[1]-5": "TAB^錠^MR9P"}),
+        ({"f3": "-1"}, "1回-1錠", {"RXE[1]-5.1": "TAB", "RXE[1]-5.3": "MR9P"}),
+        ({"f3": "0"}, "1回0錠", {}),
+        ({"f3": "1", "f6": "TAB^錠剤^MR9P", "f25": "60", "f26": "MG^mg^MR9P"}, "1回1錠 規格60mg 錠剤", {}),
         ({"f3": '""', "f5": '""'}, None, {}),
         ({"f3": '""'}, None, {"RXE[1]-5": "TAB^錠^MR9P"}),
         ({"f3": "", "f4": "2"}, None, {"RXE[1]-4": "2", "RXE[1]-5": "TAB^錠^MR9P"}),
@@ -73,7 +79,9 @@ def test_an_uneven_dose_is_never_the_least_one() -> None:
     assert places(converted, "uneven-dose") == ["RXE[1]-4"]
 
 
-@pytest.mark.parametrize(("unit", "coded"), [("TAB^錠^MR9P", True), ("C^カプセル^99Z", True), ("錠", False)])
+@pytest.mark.parametrize(
+    ("unit", "coded"), [("TAB^錠^MR9P", True), ("TAB&錠&MR9P", True), ("C^カプセル^99Z", True), ("錠", False)]
+)
 def test_a_dose_needs_a_coded_unit_to_be_a_quantity(unit: str, coded: bool) -> None:
     converted = oral(rxe(f3="2", f5=unit))
     assert ("doseAndRate" in dosage(converted)) is coded
@@ -129,6 +137,20 @@ def test_a_daily_dose_without_a_coded_unit_is_kept_in_words(sent: str, words: st
             {},
         ),
         ("102", "", {"value": Decimal(102)}, {}),
+        *(
+            (
+                "3",
+                sent,
+                {"value": Decimal(3), "unit": words, "system": "http://unitsofmeasure.org", "code": code},
+                {},
+            )
+            for sent, words, code in (
+                ("ug/kg/min^γ^ISO+", "γ", "ug/kg/min"),
+                ("滴/分", "滴/分", "[drp]/min"),
+                ("μg／時", "μg／時", "ug/h"),
+                ("U/hr", "U/hr", "U/h"),
+            )
+        ),
         ("速く", "mL/h", None, {"RXE[1]-23": "速く", "RXE[1]-24": "mL/h"}),
     ],
 )
@@ -141,6 +163,12 @@ def test_the_rate_of_an_infusion(rate: str, unit: str, expected: dict[str, Any] 
 
 
 # -- when -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_rate_without_a_unit_says_so() -> None:
+    converted = injection(rxe(f2="00^一般^99I02", f3="", f5="", f23="102"))
+    assert dosage(converted)["text"] == "速度102"
+    assert places(converted, "unit-uncoded") == ["RXE[1]-23"]
 
 
 def test_a_usage_code_with_its_words() -> None:
@@ -209,7 +237,7 @@ def test_instructions_to_the_dispenser_go_to_the_supply() -> None:
     assert extension["url"] == EXTENSION + "JP_MedicationRequest_DispenseRequest_InstructionForDispense"
     assert extension["valueCodeableConcept"]["text"] == "粉砕"
     assert [i["text"] for i in made["dosageInstruction"][0]["additionalInstruction"]] == ["１回目", "何回目から"]
-    assert residue(converted) == {}
+    assert residue(converted) == {"RXE[1]-5.1": "TAB", "RXE[1]-5.3": "MR9P"}  # an uneven dose stands in words
 
 
 @pytest.mark.parametrize(
@@ -238,13 +266,14 @@ def test_days_of_intake(sent: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sent", "left"),
-    [("5^h", "5^h"), ("五^d", "五^d"), ("5", "5"), ("^d", "^d")],
+    ("sent", "words"),
+    [("5^h", " 期間5h"), ("五^d", " 期間五d"), ("5", " 期間5"), ("1^mo&月&ISO+", " 期間1月"), ("^d", "")],
 )
-def test_a_duration_of_no_days_is_residue(sent: str, left: str) -> None:
+def test_a_duration_of_no_days_is_residue_and_words(sent: str, words: str) -> None:
     converted = oral(rxe(), tq1(f6=sent))
     assert "dispenseRequest" not in only(converted, "MedicationRequest")
-    assert residue(converted) == {"TQ1[1]-6": left}
+    assert dosage(converted)["text"] == f"1回1錠{words}"
+    assert residue(converted) == {"TQ1[1]-6": sent}
     assert places(converted, "not-a-number") == ["TQ1[1]-6"]
 
 
@@ -337,6 +366,18 @@ def test_route_site_device_method_and_line() -> None:
     assert residue(converted) == {"RXR[1]-3.4": "x"}
 
 
+def test_how_long_an_administration_takes_stands_in_the_text() -> None:
+    assert (
+        dosage(injection(rxe(f3="100", f5="ML^mL^MR9P"), "TQ1|1" + "|" * 12 + "1.5^hr"))["text"] == "1回100mL 1.5時間で"
+    )
+
+
+def test_main_and_side_line_are_both_there() -> None:
+    converted = injection(rxe(), "RXR|IV^静脈内^HL70162||||MAIN^主管^99LN~SUB^側管^99LN")
+    assert [one["valueCodeableConcept"]["text"] for one in dosage(converted)["extension"]] == ["主管", "側管"]
+    assert residue(converted) == {}
+
+
 def test_without_usage_and_dose_the_route_is_the_text() -> None:
     assert dosage(oral(rxe(f3=""), "RXR|PO^口^HL70162"))["text"] == "口"
 
@@ -345,3 +386,88 @@ def test_a_comment_of_an_injection_is_an_instruction() -> None:
     converted = injection(rxe(f7="^５時間一定速度で^99IC6"))
     assert dosage(converted)["additionalInstruction"] == [{"text": "５時間一定速度で"}]
     assert residue(converted) == {"RXE[1]-7.3": "99IC6"}
+
+
+@pytest.mark.parametrize(
+    ("sent", "code", "number"),
+    [("1/2", "not-a-number", False), ("-1", "amount-not-positive", False), ("0", "amount-not-positive", True)],
+)
+def test_a_dose_that_is_no_amount_is_reported(sent: str, code: str, number: bool) -> None:
+    converted = oral(rxe(f3=sent))
+    assert places(converted, code) == ["RXE[1]-3"]
+    assert ("doseAndRate" in dosage(converted)) is number
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind"),
+    [
+        ({"f5": "TAB^錠^MR9P"}, "1"),
+        ({"f5": "ML^mL^MR9P"}, "1"),
+        ({"f5": "MG^mg^MR9P", "f6": "PWD^散剤^MR9P", "f2": "1^薬１０倍散^99X"}, "2"),
+        ({"f5": "MG^mg^MR9P", "f6": "PWD^散剤^MR9P"}, None),
+        ({"f5": "G^g^MR9P", "f6": "PWD^散剤^MR9P", "f2": "1^薬１０倍散^99X"}, None),
+        ({"f5": "G^g^MR9P", "f25": "100", "f26": "MG^mg^MR9P"}, "2"),
+        ({"f5": "UNT^単位^MR9P"}, None),
+        ({"f5": "TAB^錠^99U"}, None),
+    ],
+)
+def test_whether_a_dose_weighs_the_product_or_the_substance(fields: dict[str, str], kind: str | None) -> None:
+    (part,) = dosage(oral(rxe(f3="50", **fields)))["doseAndRate"]
+    assert (part["type"]["coding"][0]["code"] if "type" in part else None) == kind
+
+
+@pytest.mark.parametrize(
+    ("fields", "rate", "left"),
+    [
+        ({"f22": "H1", "f23": "102", "f24": "ml/hr^mL/h^ISO+"}, ("rateQuantity", "102", "mL/h"), {}),
+        ({"f22": "H2", "f23": "102", "f24": "ml/hr"}, ("rateQuantity", "102", "mL/h"), {"RXE[1]-22": "H2"}),
+        ({"f22": "H1", "f23": "2", "f24": "ML^mL^MR9P"}, ("rateRatio", "2", "h"), {}),
+        ({"f22": "H8"}, ("rateRatio", "500", "h"), {}),
+        ({"f22": "M30"}, ("rateRatio", "500", "min"), {}),
+        ({"f22": "L1"}, None, {"RXE[1]-22": "L1"}),
+        ({"f22": "毎時"}, None, {"RXE[1]-22": "毎時"}),
+        ({"f23": "102ml/hr"}, ("rateQuantity", "102", "mL/h"), {}),
+        ({"f23": "１０２ｍｌ／ｈｒ"}, ("rateQuantity", "102", "mL/h"), {}),
+        ({"f23": "全開"}, None, {"RXE[1]-23": "全開"}),
+        ({"f23": "-5", "f24": "ml/hr"}, None, {"RXE[1]-23": "-5", "RXE[1]-24": "ml/hr"}),
+    ],
+)
+def test_rates_in_all_ways_they_are_sent(
+    fields: dict[str, str], rate: tuple[str, str, str] | None, left: dict[str, str]
+) -> None:
+    converted = injection(rxe(f2="00^一般^99I02", f3="500", f5="ML^mL^MR9P", **fields))
+    (part,) = dosage(converted)["doseAndRate"]
+    if rate is None:
+        assert not {"rateQuantity", "rateRatio"} & part.keys()
+    else:
+        name, value, unit = rate
+        amount = part[name] if name == "rateQuantity" else part[name]["numerator"]
+        assert (amount["value"], (amount if name == "rateQuantity" else part[name]["denominator"])["code"]) == (
+            Decimal(value),
+            unit,
+        )
+    assert residue(converted) == left
+
+
+@pytest.mark.parametrize(
+    ("sent", "method"), [("21^内服^JHSP0003", "21"), ("23^外用^JHSP0003", "23"), ("24^自己注射^JHSP0003", "24")]
+)
+def test_the_give_instruction_is_the_method_unless_rxr_says_one(sent: str, method: str) -> None:
+    assert dosage(oral(rxe(f27=sent)))["method"]["coding"][0]["code"] == method
+    both = dosage(oral(rxe(f27=sent), "RXR|PO^口^HL70162|||10^経口^JAMISDP01"))
+    assert both["method"]["coding"][0]["system"] == "http://jami.jp/CodeSystem/MedicationMethodDetailUsage"
+    assert both["additionalInstruction"][0]["coding"][0]["code"] == method
+
+
+def test_the_side_of_a_site_is_a_body_structure() -> None:
+    converted = injection(rxe(), "RXR|IM^筋肉内^HL70162|ARM^腕^HL70550||||L^左^HL70495")
+    made = only(converted, "MedicationRequest")
+    structure = next(one for one in made["contained"] if one["resourceType"] == "BodyStructure")
+    assert structure["location"]["coding"][0]["code"] == "ARM"
+    assert structure["locationQualifier"][0]["coding"][0] == {
+        "system": "http://terminology.hl7.org/CodeSystem/v2-0495",
+        "code": "L",
+    }
+    site = made["dosageInstruction"][0]["site"]
+    assert site["text"] == "腕 左" and site["extension"][0]["valueReference"] == {"reference": "#site"}
+    assert residue(converted) == {}

@@ -11,7 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway import mapping_files
-from gateway.translate.jami_usage import Usage, agrees, decode, decode_supplement, timing_repeat
+from gateway.translate.jami_usage import (
+    Supplement,
+    Usage,
+    agrees,
+    decode,
+    decode_supplement,
+    encode,
+    encode_supplement,
+    timing_repeat,
+)
 
 PUBLISHED = Path(__file__).parents[2] / ".." / "shared" / "fhir" / "jp-core" / "jp-eprescription.json.gz"
 METHODS = [row["code"] for row in mapping_files.read_csv(mapping_files.path("tables", "jami-usage-methods.csv"))]
@@ -146,7 +155,7 @@ def test_an_event_without_a_row_is_still_as_needed() -> None:
         ("1013044400000000", "一日三回食後", True),
         ("1013044400000000", "朝食後・昼食後・夕食後", True),
         ("1013044400000000", "朝・夕食後", False),
-        ("1013044400000000", "食後", None),
+        ("1013044400000000", "食後", True),
         ("1013044400000000", "1日4回 毎食後と寝る前", False),
         ("1014144400000000", "1日4回 毎食後と寝る前", True),
         ("1022000000000000", "１２時間ごと", True),
@@ -156,6 +165,24 @@ def test_an_event_without_a_row_is_still_as_needed() -> None:
         ("2B84600000000000", "4-6時間毎", True),
         ("2B84600000000000", "6時間毎", False),
         ("2H73000000000000", "１日３回　両眼", True),
+        ("1013044400000000", "１日３回食前", False),
+        ("1011000400000000", "朝食後３０分 ２錠", True),
+        ("1013044400000000", "１日３回食直後", False),
+        ("1013055500000000", "１日３回食間", True),
+        ("1013055500000000", "１日３回食後2時間", True),
+        ("1014144400000000", "１日４回食後と就寝前", True),
+        ("1014111100000000", "１日４回食後と就寝前", False),
+        ("1013044400000000", "１日３回食後と就寝前", False),
+        ("2H73000000000000", "１日３回点耳", False),
+        ("2H73000000000000", "外用・点眼・１日３回", True),
+        ("2B73000000000000", "内服・１日３回", False),
+        ("1013044400000000", "外用・１日３回", False),
+        ("1013044400000000", "うがい後に服用 １日３回", True),
+        ("1111000400000000", "内服・舌下・朝食後", True),
+        ("2A71000000000000", "湿布 １日１回", True),
+        ("2B50810000000000", "点眼 かゆい時", False),
+        ("3271000000000000", "皮下 １日１回", True),
+        ("3271000000000000", "静注 １日１回", False),
         ("1050110000000000", "頓服", True),
         ("1050110000000000", "かゆい時", False),
         ("1050110000000000", "1日3回毎食後", False),
@@ -250,3 +277,51 @@ def test_every_other_day() -> None:
 )  # fmt: skip
 def test_other_supplements_stay_codes(code: str) -> None:
     assert decode_supplement(code) is None
+
+
+# -- the way back -----------------------------------------------------------------------------------------------------
+
+
+@st.composite
+def usage_codes(draw: st.DrawFn) -> str:
+    """Codes of every attested method, kind, slot digit and event, with whatever stands after position 9."""
+    method, kind = draw(st.sampled_from(METHODS)), draw(st.sampled_from("125678"))
+    tail = draw(st.sampled_from(["0000000", "0000014", "A000000"]))
+    if kind in "16":
+        marks = draw(st.lists(st.sampled_from(SLOTS), max_size=5, unique_by=lambda row: row["slot"]))
+        digits = ["0"] * 5
+        for row in marks:
+            digits[int(row["position"]) - 5] = row["digit"]
+        return f"{method}{kind}{draw(st.integers(1, 9))}{''.join(digits)}{tail}"
+    if kind == "5":
+        return f"{method}50{draw(st.sampled_from(['11', '81', '99', '00']))}000{tail}"
+    if kind == "8":
+        low, high = sorted(draw(st.lists(st.integers(1, 9), min_size=2, max_size=2)))
+        return f"{method}8{low}{high}0000{tail}"
+    return f"{method}{kind}{draw(st.integers(1, 9))}00000{tail}"
+
+
+@given(usage_codes())
+def test_a_usage_that_is_written_again_is_the_code_that_was_read(code: str) -> None:
+    usage = known(code)
+    assert encode(usage) == code
+    assert decode(encode(usage._replace(code=""))) == usage
+
+
+@pytest.mark.parametrize(
+    "parts", [{"times_per_day": 0}, {"method": "99"}, {"kind": "4"}, {"tail": "0"}, {"slots": (("noon", "7"),)}]
+)
+def test_parts_that_make_no_code_are_refused(parts: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="usage code"):
+        encode(known("1013044400000000")._replace(**parts))
+
+
+@pytest.mark.parametrize("code", ["V14NNNNN", "V10.5NNN", "V60NNNNN", "I1100000", "W0100100", "W1111111"])
+def test_a_supplement_is_written_again(code: str) -> None:
+    found = decode_supplement(code)
+    assert found is not None and encode_supplement(found) == code
+
+
+def test_an_amount_too_long_for_a_supplement_is_refused() -> None:
+    with pytest.raises(ValueError, match="supplement"):
+        encode_supplement(Supplement("", "uneven", 1, Decimal("1.23456"), None, (), ""))

@@ -74,6 +74,13 @@ MG_DL = Unit("mg/dL", "mg/dL")
         ("1.30E-2", "", "0.0130", True),
         ("10**2", "", "100", True),
         ("<1.0×10^3", "<", "1000", True),
+        ("100〈", ">", "100", True),
+        ("〉100", ">", "100", True),
+        ("200↑", ">=", "200", True),
+        ("400↓", "<=", "400", True),
+        ("< =400", "<=", "400", True),
+        ("＜＝400", "<=", "400", True),
+        ("100 超過", ">", "100", True),
     ],
 )
 def test_numbers(text: str, comparator: str, digits: str, changed: bool, through_st: bool) -> None:
@@ -111,7 +118,8 @@ def test_comparator_and_number_divided_by_a_caret() -> None:
 @pytest.mark.parametrize(
     ("text", "low", "high", "changed"),
     [("1-4", "1", "4", False), ("0.5～2", "0.5", "2", True), ("≧10＜20", "10", "20", True), ("-5-5", "-5", "5", False),
-     ("10-19", "10", "19", False), ("1.0 - 1.50", "1.0", "1.50", True), ("10以上20未満", "10", "20", True)],
+     ("10-19", "10", "19", False), ("1.0 - 1.50", "1.0", "1.50", True), ("10以上20未満", "10", "20", True),
+     ("0.5～2未満", "0.5", "2", True), ("0.5-<2.0", "0.5", "2.0", True)],
 )  # fmt: skip
 def test_ranges(text: str, low: str, high: str, changed: bool) -> None:
     value = quantity(text, Unit("/HPF", "/[HPF]"))
@@ -139,6 +147,7 @@ def test_count_per_count_needs_to_be_known() -> None:
     value = quantity("52/3", None, counts=True)
     assert value.fhir == {"numerator": {"value": Decimal(52)}, "denominator": {"value": Decimal(3)}}
     assert not value.changed
+    assert quantity("2.0/300", None, counts=True).fhir["numerator"] == {"value": Decimal("2.0")}
     assert quantity("5/0", None, counts=True).element == "valueString"
 
 
@@ -190,6 +199,11 @@ def test_nm(raw: str, element: str, fhir: Any, codes: list[str]) -> None:
         ("^0^-^1", "valueRange", {"low": {"value": Decimal(0)}, "high": {"value": Decimal(1)}}, []),
         ("^52^/^3", "valueRatio", {"numerator": {"value": Decimal(52)}, "denominator": {"value": Decimal(3)}}, []),
         ("^2^+", "valueString", "2+", []),
+        ("^^-", "valueString", "-", []),
+        ("^^+", "valueString", "+", []),
+        ("^^+-", "valueString", "+-", []),
+        (">^3^+", "valueString", ">3+", []),
+        ("^^:^64", "valueString", "^^:^64", ["not-a-structured-number"]),
         ("<>^5", "valueString", "<>^5", ["not-a-structured-number"]),
         ("^9^-^1", "valueString", "^9^-^1", ["not-a-structured-number"]),
         ("^abc", "valueString", "^abc", ["not-a-structured-number"]),
@@ -309,6 +323,13 @@ def test_numbers_as_sent_survive_sn_spacing() -> None:
         ("ｍｇ／ｄＬ", "ｍｇ／ｄＬ", "mg/dL"),
         ("％", "％", "%"),
         (".10*4/uL", ".10*4/uL", "10*4/uL"),
+        ("×10^3/μL", "×10^3/μL", "10*3/uL"),
+        ("mL/min/1.73m^2", "mL/min/1.73m^2", "mL/min/{1.73_m2}"),
+        ("kg/m^2", "kg/m^2", "kg/m2"),
+        ("cm^2^99X", "2", ""),
+        ("10^4/uL", "10^4/uL", "10*4/uL"),
+        ("10^4/uL^L", "4/uL", ""),
+        ("x10E3/uL", "x10E3/uL", "10*3/uL"),
         ("10*4/uL^10*4/uL^99XYZ", "10*4/uL", "10*4/uL"),
         ("/(hpf)", "/(hpf)", "/[HPF]"),
         ("/HPF^/HPF^99XYZ", "/HPF", "/[HPF]"),
@@ -345,6 +366,12 @@ def test_units(obx6: str, text: str, code: str) -> None:
         ("0.14以下", None, "0.14"),
         ("40以上", "40", None),
         ("3.5～5.0", "3.5", "5.0"),
+        ("～5.0", None, "5.0"),
+        ("3.5～", "3.5", None),
+        ("～x", None, None),
+        ("5.0↓", None, "5.0"),
+        ("-10--2", "-10", "-2"),
+        ("10以上20未満", "10", "20"),
         ("-5-5", "-5", "5"),
         ("1.2-2.0 mg/dL", "1.2", "2.0"),
         ("(-)", None, None),
@@ -369,7 +396,16 @@ def test_reference_ranges(obx7: str, low: str | None, high: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    "obx7", ["M:13.1-16.6 F:12.1-14.6", "男:13.1-16.6、女:12.1-14.6", "男性：13.1-16.6/女性：12.1-14.6"]
+    "obx7",
+    [
+        "M:13.1-16.6 F:12.1-14.6",
+        "男:13.1-16.6、女:12.1-14.6",
+        "男性：13.1-16.6/女性：12.1-14.6",
+        "(M)13.1-16.6(F)12.1-14.6",
+        "男 13.1～16.6 女 12.1～14.6",
+        "M:13.1-16.6F:12.1-14.6",
+        "M:13.1-16.6~F:12.1-14.6",
+    ],
 )
 def test_reference_range_by_sex(obx7: str) -> None:
     ranges, issues = reference_range(obx7, None)
@@ -444,6 +480,8 @@ def test_every_ucum_target_is_common_or_well_formed(terminology: dict[str, dict[
     targets = {row["target"] for row in mapping_files.read_csv(mapping_files.path("tables", "ucum-units.csv"))}
     # Powers of ten on a volume: UCUM has them, the list of common units only has some.
     others = {"10*4/mL", "10*4/mm3", "10*5/mL", "mmol/mL"}
+    # Prefixes and quotients of units that stand there: radiation (線量), echocardiography.
+    others |= {"mGy", "cGy", "mGy.cm", "mSv", "uSv", "kV", "mA.s", "cm/s", "mm/s", "L/min/m2"}
     assert targets - common == others
 
 

@@ -31,7 +31,7 @@ def test_rows_are_complete_and_cited(file: Path) -> None:
     content = rows(file)
     segment = content["segment"]
     assert file.stem.startswith(f"{segment}-")
-    assert content.keys() <= {"segment", "resource", "row", "unmapped", "varying"}
+    assert content.keys() <= {"segment", "resource", "row", "unmapped", "varying", "scratch"}
     assert file.read_text(encoding="utf-8").startswith("# ")
     field = re.compile(rf"{segment}-[1-9][0-9]*")
     for row in content.get("row", ()):
@@ -77,7 +77,17 @@ def test_every_rows_file_is_compiled_by_some_structure() -> None:
 
 FHIR = "http://hl7.org/fhir/"
 TERMINOLOGY = "http://terminology.hl7.org/CodeSystem/"
+_GIVEN = frozenset({"in-progress", "not-done", "on-hold", "completed", "entered-in-error", "stopped", "unknown", ""})
 BOUND: dict[str, str | frozenset[str]] = {
+    "administration-control": _GIVEN,
+    "administration-order-state": _GIVEN,
+    "administration-status": _GIVEN,
+    "dispense-order-state": _GIVEN | {"preparation", "cancelled", "declined"},
+    "dispense-substitution": frozenset({"yes", "no"}),
+    "give-instructions": frozenset({"method", "as-needed"}),
+    "immunization-status": frozenset({"completed", "entered-in-error", "not-done"}),
+    "medication-order-state": FHIR + "CodeSystem/medicationrequest-status",
+    "strength-type-units": frozenset({"1", "weight"}),
     "address-use": FHIR + "address-use",
     "administrative-gender": FHIR + "administrative-gender",
     "allergy-category": frozenset({"food", "medication", "environment", "biologic", ""}),

@@ -46,9 +46,6 @@ def test_the_table_of_a_unit_is_left_out_on_purpose_and_a_code_of_its_own_is_res
         ("CWE", "A^A型^JSHR002", "valueCodeableConcept", "A型"),
         ("TX", "一行目~二行目", "valueString", "一行目~二行目"),
         ("NM", "測定中", "valueString", "測定中"),
-        ("SN", "^1^:^64", "valueString", "1 : 64"),
-        ("ST", "1-4", "valueString", "1-4"),
-        ("TS", "20240601", "valueString", "20240601"),
     ],
 )
 def test_a_laboratory_value_is_a_quantity_a_code_or_words(value_type: str, sent: str, element: str, value: Any) -> None:
@@ -58,10 +55,39 @@ def test_a_laboratory_value_is_a_quantity_a_code_or_words(value_type: str, sent:
     assert [key for key in made if key.startswith("value")] == [element]
 
 
-def test_a_padded_time_in_a_result_leaves_no_shadow_of_its_element() -> None:
+NUMBERS = {"numerator": {"value": Decimal(1)}, "denominator": {"value": Decimal(64)}}
+
+
+@pytest.mark.parametrize(
+    ("value_type", "sent", "element", "value"),
+    [
+        ("SN", "^1^:^64", "valueRatio", NUMBERS),
+        ("ST", "1:64", "valueRatio", NUMBERS),
+        ("ST", "1-4", "valueRange", {"low": {"value": Decimal(1)}, "high": {"value": Decimal(4)}}),
+        ("DT", "20240601", "valueDateTime", "2024-06-01"),
+        ("TS", "202406010830", "valueDateTime", "2024-06-01T08:30:00+09:00"),
+        ("TM", "0830", "valueTime", "08:30:00"),
+    ],
+)
+def test_a_range_a_ratio_or_a_time_has_its_element_and_claims_no_laboratory_profile(
+    value_type: str, sent: str, element: str, value: Any
+) -> None:
+    made = result(f2=value_type, f5=sent)
+    assert made[element] == value
+    assert [key for key in made if key.startswith("value")] == [element]
+    assert made["meta"]["profile"][0].endswith("/JP_Observation_Common")
+
+
+def test_a_padded_time_keeps_what_was_sent() -> None:
     made = result(f2="TS", f5="2024060108")
-    assert made["valueString"] == "2024060108"
-    assert "_valueDateTime" not in made
+    assert made["_valueDateTime"]["extension"][0]["valueString"] == "2024060108"
+    assert "_valueDateTime" not in result(f2="DT", f5="20240601")
+
+
+def test_a_count_in_a_count_is_a_ratio_only_for_tests_that_count() -> None:
+    cells = result(f2="ST", f3="1C030000004192001^髄液細胞数^JC10", f5="52/3")
+    assert cells["valueRatio"]["denominator"] == {"value": Decimal(3)}
+    assert result(f2="ST", f5="52/3")["valueString"] == "52/3"
 
 
 def test_outside_the_laboratory_ranges_and_times_keep_their_elements() -> None:
@@ -101,7 +127,8 @@ def test_no_result_words_are_a_reason_and_a_note() -> None:
 @pytest.mark.parametrize(
     ("fields", "left"),
     [
-        ({"f2": "ED", "f5": "^AP^OS^Base64^QUJD"}, {"OBX[1]-2": "ED", "OBX[1]-5": "^AP^OS^Base64^QUJD"}),
+        ({"f2": "ED", "f5": "^AP^OS^Base64^QUJD"}, {"OBX[1]-5.3": "OS"}),
+        ({"f2": "ED", "f5": "^AP^PDF^Base64^Q_JD"}, {"OBX[1]-2": "ED", "OBX[1]-5": "^AP^PDF^Base64^Q_JD"}),
         ({"f2": "ZRD", "f5": "a^b"}, {"OBX[1]-2": "ZRD"}),
         ({"f2": "ST", "f5": "(-)", "f6": "mg/dL"}, {"OBX[1]-6": "mg/dL"}),
         ({"f5": "", "f6": "mg/dL"}, {"OBX[1]-6": "mg/dL"}),
@@ -211,6 +238,59 @@ def test_reference_range_and_interpretation() -> None:
 )
 def test_a_flag_of_no_table_is_kept_whole(sent: str, left: dict[str, str]) -> None:
     assert residue(lab(obx(f8=sent))) == left
+
+
+def test_words_in_place_of_a_cancelled_result_are_the_reason() -> None:
+    made = result(f2="ST", f5="溶血のため", f11="X")
+    assert made["dataAbsentReason"]["text"] == "溶血のため"
+    assert made["note"] == [{"text": "溶血のため"}]
+    assert not any(key.startswith("value") for key in made)
+    assert result(f11="X")["valueQuantity"]["value"] == Decimal(13)
+
+
+@pytest.mark.parametrize("sent", ["O", "N", "I"])
+def test_a_test_that_is_only_known_has_no_value(sent: str) -> None:
+    made = result(f5="", f11=sent)
+    assert made["status"] == "registered"
+    assert not any(key.startswith(("value", "dataAbsent")) for key in made)
+
+
+@pytest.mark.parametrize(
+    "sent", ["1A0100000001901", "3B035-0000-023-272-01", "3b035000002327201", "3B0350000023272012"]
+)
+def test_a_jlac10_code_of_another_form_is_the_facilitys_own_and_reported(sent: str) -> None:
+    converted = lab(obx(f3=f"{sent}^項目^JC10^10207^ＧＯＴ^99X03"))
+    made = only(converted, "Observation")
+    first, second = made["code"]["coding"]
+    assert (first["code"], first["system"].endswith("/CodeSystem/JC10")) == (sent, True)
+    assert second["code"] == "10207"
+    assert places(converted, "code-label-mismatch") == ["OBX[1]-3"]
+
+
+def test_a_coded_result_keeps_both_triplets() -> None:
+    made = result(f2="CWE", f5="1+^弱陽性^99Q^POS^陽性^99R")
+    assert [coding["code"] for coding in made["valueCodeableConcept"]["coding"]] == ["1+", "POS"]
+    assert [coding["display"] for coding in made["valueCodeableConcept"]["coding"]] == ["弱陽性", "陽性"]
+    assert made["valueCodeableConcept"]["text"] == "弱陽性"
+
+
+def test_delimiters_nobody_escaped_in_unit_and_range() -> None:
+    converted = lab(obx(f6="×10^3/μL", f7="3.5~5.0"))
+    made = only(converted, "Observation")
+    assert made["valueQuantity"]["code"] == "10*3/uL"
+    assert made["referenceRange"][0]["high"]["value"] == Decimal("5.0")
+    assert residue(converted) == {}
+
+
+def test_a_code_of_no_system_is_shown_as_words() -> None:
+    assert result(f2="CWE", f5="陽性")["valueCodeableConcept"] == {"coding": [{"code": "陽性"}], "text": "陽性"}
+    assert "text" not in result(f2="CWE", f5="1^^99L")["valueCodeableConcept"]
+
+
+def test_the_laboratory_that_did_it_is_a_performer() -> None:
+    converted = lab(obx(f23="架空検査センター^L"))
+    assert only(converted, "Observation")["performer"] == [{"display": "架空検査センター"}]
+    assert residue(converted) == {"OBX[1]-23.2": "L"}
 
 
 def test_laboratory_person_method_and_device() -> None:

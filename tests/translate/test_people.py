@@ -18,6 +18,7 @@ from tests.translate.messages import (
     places,
     read,
     residue,
+    sources,
     unmapped,
 )
 
@@ -208,10 +209,30 @@ def test_next_of_kin() -> None:
 
 
 def test_a_bare_relationship_code_is_one_of_table_0063() -> None:
-    (contact,) = only(read("ADT-00", "NK1|1||SEL"), "Patient")["contact"]
+    (contact,) = only(read("ADT-00", "NK1|1||SPO"), "Patient")["contact"]
     assert contact == {
-        "relationship": [{"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0063", "code": "SEL"}]}]
+        "relationship": [{"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0063", "code": "SPO"}]}]
     }
+
+
+@pytest.mark.parametrize("code", ["SEL", "SEL^本人^HL70063"])
+def test_the_patient_himself_is_no_contact_and_his_work_is_his(code: str) -> None:
+    nk1 = (
+        f"NK1|1|見本^結子^^^^^L^I|{code}|^^^^1050003^JPN^B^東京都港区架空町１|^PRN^PH^^^^^^^^^03-1|"
+        "^WPN^PH^^^^^^^^^03-2|||||||架空商事^D"
+    )
+    own = pid(f5="見本^結子^^^^^L^I", f11="^^^^1000001^JPN^H^東京都", f13="^PRN^PH^^^^^^^^^03-1")
+    converted = read("ADT-00", nk1, pid=own)
+    patient = only(converted, "Patient")
+    assert "contact" not in patient
+    assert [name["text"] for name in patient["name"]] == ["見本 結子"]
+    assert [(one["use"], one["text"]) for one in patient["address"]] == [
+        ("home", "東京都"), ("work", "東京都港区架空町１"),
+    ]  # fmt: skip
+    assert [(one["use"], one["value"]) for one in patient["telecom"]] == [("home", "03-1"), ("work", "03-2")]
+    assert residue(converted) == {"NK1[1]-13": "架空商事^D"}
+    assert "NK1[1]-3" in unmapped(converted)
+    assert {"NK1[1]-2", "NK1[1]-4", "NK1[1]-5", "NK1[1]-6"} <= sources(converted)
 
 
 def test_an_unknown_relationship_is_a_local_code_with_an_issue() -> None:
@@ -230,6 +251,13 @@ def test_a_disability_is_an_extension(db1: str, value: str) -> None:
     (extension,) = only(read("ADT-00", db1), "Patient")["extension"]
     assert extension["url"] == "http://hl7.org/fhir/StructureDefinition/patient-disability"
     assert extension["valueCodeableConcept"]["coding"][0]["code"] == value
+
+
+@pytest.mark.parametrize("data_type", ["ADT-12", "ADT-22"])
+def test_a_disability_is_told_with_a_visit_too(data_type: str) -> None:
+    converted = read(data_type, "PV1|1|I", "DB1|1|PT||Y")
+    (extension,) = only(converted, "Patient")["extension"]
+    assert extension["valueCodeableConcept"]["coding"][0]["code"] == "Y" and residue(converted) == {}
 
 
 @pytest.mark.parametrize(
@@ -275,6 +303,32 @@ def test_a_doctor_named_only_in_a_later_repetition_is_found() -> None:
     assert only(attending("~110^医師^一郎"), "Practitioner")["name"][0]["text"] == "医師 一郎"
 
 
+@pytest.mark.parametrize(
+    ("xcn", "names"),
+    [
+        ("110^医師^一郎~111^別人^二郎", [["医師 一郎"], ["別人 二郎"]]),
+        (
+            "110^医師^一郎^^^^^^^L^^^^^I~110^イシ^イチロウ^^^^^^^L^^^^^P~111^別人^^^^^^^^L^^^^^I",
+            [["医師 一郎", "イシ イチロウ"], ["別人"]],
+        ),
+        ("110^医師^一郎~^イシ^イチロウ", [["医師 一郎", "イシ イチロウ"]]),
+        ("^医師^^^^^^^^L^^^^^I~^別人^^^^^^^^L^^^^^I", [["医師"], ["別人"]]),
+    ],
+)
+def test_two_doctors_of_one_field_are_two_persons(xcn: str, names: list[list[str]]) -> None:
+    """A name of the second must not become one of the first."""
+    converted = attending(xcn)
+    assert [[name["text"] for name in one["name"]] for one in every(converted, "Practitioner")] == names
+    assert len(only(converted, "Encounter")["participant"]) == len(names) and residue(converted) == {}
+
+
+def test_a_second_doctor_where_there_is_room_for_one_is_residue() -> None:
+    segments = ("ORC|NW|1||1|||||20240601|||110^医師^一郎~111^別人^二郎", "RXE||620000001^薬^HOT9|1||TAB")
+    converted = read("OMP-01", *segments)
+    assert residue(converted)["ORC[1]-12"] == "111^別人^二郎"
+    assert [[name["text"] for name in one["name"]] for one in every(converted, "Practitioner")] == [["医師 一郎"]]
+
+
 @pytest.mark.parametrize("xcn", ["^^^^^^^^^L^^^^^I", '""', "^"])
 def test_nobody_named_is_no_practitioner(xcn: str) -> None:
     assert every(attending(xcn), "Practitioner") == []
@@ -285,7 +339,6 @@ def test_nobody_named_is_no_practitioner(xcn: str) -> None:
     [
         ("110^医師^一郎^^^Dr.^^^院内^L", {"6": "Dr.", "9": "院内"}),
         ("110^医師^一郎^^^^^^^Q^^^^^Z", {"10": "Q", "15": "Z"}),
-        ("110^医師~111^別人", {"1": "111"}),
         ("110^^^^^^^^^L", {"10": "L"}),
     ],
 )

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from gateway.translate.ppr_zd1 import ICD10
 from tests.translate.messages import INSTITUTION, every, only, places, read, residue, sources, unmapped
 
 KEY = "http://medis.or.jp/CodeSystem/master-disease-keyNumber"
@@ -146,6 +147,12 @@ def test_suspicion_is_provisional(segments: tuple[str, ...], expected: str | Non
     assert status(problem(*segments), "verificationStatus") == expected
 
 
+def test_the_words_of_a_suspicion_are_kept() -> None:
+    converted = read("PPR-01", prb(f13="1^疑い^JHSD0005"), "ZPR|||8002^の疑い")
+    assert only(converted, "Condition")["verificationStatus"]["text"] == "疑い"
+    assert residue(converted) == {}
+
+
 def test_an_unknown_certainty_is_residue() -> None:
     converted = read("PPR-01", prb(f13="2"))
     assert "verificationStatus" not in only(converted, "Condition")
@@ -162,6 +169,16 @@ def test_the_outcome_is_an_extension_and_a_status_where_it_says_one(sent: str, c
     assert extension["url"] == EXTENSION + "DiseaseOutcome"
     assert extension["valueCodeableConcept"]["text"] == sent.split("^")[1]
     assert status(made, "clinicalStatus") == clinical
+
+
+def test_a_code_of_the_edition_of_2003_is_not_labelled_as_one_of_2013() -> None:
+    for edition, system in (("2013", "http://jpfhir.jp/fhir/core/mhlw/CodeSystem/ICD10-2013-full"), ("2003", ICD10)):
+        codings = problem(prb(f10=f"K297^^I10^O^外来時^JHSD0004^{edition}"))["code"]["coding"]
+        assert {"system": system, "code": "K297", "version": edition} in codings
+
+
+def test_a_problem_without_a_name_is_told_of() -> None:
+    assert places(read("PPR-01", prb(f3="")), "unnamed") == ["PRB[1]-3"]
 
 
 def test_an_ended_disease_is_resolved() -> None:
@@ -200,14 +217,78 @@ def test_identity_is_the_instance_number_or_else_the_name() -> None:
     )
 
 
-def test_dental_positions_insurance_and_foreign_segments_are_residue() -> None:
-    converted = read("PPR-01", "ZXX|0", prb(), "ZPD|1|11", "ZI1|1|01", "ZPR||1^a^99X", "ZPR||2^b^99X")
+def test_insurance_and_foreign_segments_are_residue() -> None:
+    converted = read("PPR-01", "ZXX|0", "ZPD|1|11", prb(), "ZI1|1|01", "ZPR||1^a^99X", "ZPR||2^b^99X")
     assert residue(converted) == {
         "ZXX[1]-1": "0", "ZPD[1]-1": "1", "ZPD[1]-2": "11", "ZI1[1]-1": "1", "ZI1[1]-2": "01", "ZPR[2]-2": "2^b^99X",
     }  # fmt: skip
 
 
+def test_dental_positions_are_body_sites() -> None:
+    converted = read("PPR-01", prb(), "ZPD|1|11^右上１^99DEN~12^右上２^99DEN", "ZPD|2|^左下の親知らず", "ZPD|48")
+    sites = only(converted, "Condition")["bodySite"]
+    assert [site.get("text", site.get("coding", [{}])[0].get("code")) for site in sites] == [
+        "右上１", "右上２", "左下の親知らず", "48",
+    ]  # fmt: skip
+    assert residue(converted) == {}
+    assert {"ZPD[1]-1", "ZPD[2]-1"} <= unmapped(converted)
+
+
+@pytest.mark.parametrize("action", ["AD", "CO", "UP", "UC"])
+def test_an_action_that_keeps_the_problem_says_nothing(action: str) -> None:
+    assert "verificationStatus" not in problem(prb(f1=action))
+
+
+def test_an_unknown_action_is_reported() -> None:
+    converted = read("PPR-01", prb(f1="ZZ"))
+    assert places(converted, "code-unknown") == ["PRB[1]-1"]
+    assert residue(converted) == {"PRB[1]-1": "ZZ"}
+
+
+def test_a_suspicion_that_was_deleted_is_residue() -> None:
+    converted = read("PPR-01", prb(f1="DE", f13="1"))
+    assert status(only(converted, "Condition"), "verificationStatus") == "entered-in-error"
+    assert residue(converted) == {"PRB[1]-13": "1"}
+
+
+@pytest.mark.parametrize(
+    ("sent", "zpr", "text"),
+    [
+        ("20054174^胃炎^MDCDX2", "ZPR|4012^急性|20054174^胃炎^MDCDX2|8002^の疑い", "急性胃炎の疑い"),  # only the base
+        ("20054174^急性胃炎の疑い^MDCDX2", "ZPR|4012^急性|20054174^胃炎^MDCDX2|8002^の疑い", "急性胃炎の疑い"),
+        ("20054174^^MDCDX2", "ZPR|4012^急性~1^慢性|20054174^胃炎^MDCDX2", "急性慢性胃炎"),
+        ("20054174^^MDCDX2", "ZPR||20054174^^MDCDX2", None),
+        ("20084317^未コード化傷病名^MDCDX2", "ZPR||^院内病名", "院内病名"),
+        ("20084317^院内病名^MDCDX2", "ZPR|4012^急性|^院内病名", "急性院内病名"),
+        ("20084317^院内病名^MDCDX2", "ZPR|4012^急性", "院内病名"),
+    ],
+)
+def test_the_text_is_the_whole_name(sent: str, zpr: str, text: str | None) -> None:
+    converted = read("PPR-01", prb(f3=sent), zpr)
+    code = only(converted, "Condition")["code"]
+    assert code.get("text") == text
+    assert code["coding"][0]["code"] == sent.split("^")[0]
+    if words := sent.split("^")[1]:
+        assert words in (code["coding"][0]["display"], code["text"])
+
+
+def test_who_ordered_recorded_it_when_nobody_else_did() -> None:
+    made = problem(prb(), "ORC|NW|1||||||||||110^医師^一郎")
+    assert made["recorder"] == made["asserter"]
+
+
+def test_rank_and_confidentiality() -> None:
+    converted = read("PPR-01", prb(f18="1^主診断^JHSD0007", f25="V^非常に限定^HL70177"))
+    made = only(converted, "Condition")
+    assert made["category"][0]["text"] == "主診断"
+    assert made["meta"]["security"] == [
+        {"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "V"}
+    ]
+    assert residue(converted) == {}
+    assert residue(read("PPR-01", prb(f18="1", f25="X"))) == {"PRB[1]-18": "1", "PRB[1]-25": "X"}
+
+
 def test_every_field_is_mapped_or_left_out_on_purpose() -> None:
     converted = read("PPR-01", prb(f7="2023", f8="2025", f15="2024"))
-    assert {f"PRB[1]-{n}" for n in (1, 2, 8, 15)} <= unmapped(converted)
-    assert {f"PRB[1]-{n}" for n in (3, 4, 7)} <= sources(converted)
+    assert {f"PRB[1]-{n}" for n in (2, 8, 15)} <= unmapped(converted)
+    assert {f"PRB[1]-{n}" for n in (1, 3, 4, 7)} <= sources(converted)

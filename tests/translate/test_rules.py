@@ -8,6 +8,7 @@ import pytest
 from gateway import mapping_files
 from gateway.codec.er7 import Segment
 from gateway.codec.fhir import render
+from gateway.errors import ConfigurationError
 from gateway.sandbox.ssmix2 import generate
 from gateway.translate.assembling import merge
 from gateway.translate.context import Context, Facilities
@@ -65,10 +66,11 @@ def test_a_row_puts_its_value_where_it_says(rules: Any) -> None:
 
 def test_lineage_names_target_source_row_table_and_citation(rules: Any) -> None:
     _, context = apply(rules(), "ZZZ|a||F|more")
+    status = ("test/ZZZ-Thing#status", "observation-status", "test", "")
     assert [tuple(entry) for entry in context.lineage or ()] == [
-        ("Thing/7.name", "ZZZ[2]-1", "test/ZZZ-Thing#name", "", "test"),
-        ("Thing/7.status", "ZZZ[2]-3", "test/ZZZ-Thing#status", "observation-status", "test"),
-        ("Thing/7.status", "ZZZ[2]-4", "test/ZZZ-Thing#status", "observation-status", "test"),
+        ("Thing/7.name", "ZZZ[2]-1", "test/ZZZ-Thing#name", "", "test", "text", ()),
+        ("Thing/7.status", "ZZZ[2]-3", *status, (("observation-status", "F", "final"),)),
+        ("Thing/7.status", "ZZZ[2]-4", *status, ()),
     ]
 
 
@@ -121,7 +123,7 @@ def test_a_code_outside_its_table_is_reported_at_its_own_field(rules: Any) -> No
 @pytest.mark.parametrize(
     ("old", "new", "error"),
     [
-        ('via = "text", cite = "test"', 'via = "no_such_converter", cite = "test"', KeyError),
+        ('via = "text", cite = "test"', 'via = "no_such_converter", cite = "test"', ConfigurationError),
         ('via = "text", cite = "test"', 'via = "text"', ValueError),
         ('via = "text", cite', 'via = "text", table = "observation-status", cite', ValueError),
         ('via = "text", cite', 'via = "text", when = "x", cite', ValueError),
@@ -143,7 +145,7 @@ def test_a_table_with_a_source_twice_is_an_error(tmp_path: Path, monkeypatch: py
     (tmp_path / "twice.csv").write_text("source,target\nA,x\nA,y\n", encoding="utf-8")
     monkeypatch.setattr(mapping_files, "path", lambda *parts: tmp_path / parts[-1])
     with pytest.raises(ValueError, match="mapped twice"):
-        table.__wrapped__("twice")
+        table("twice")
 
 
 def test_merge_joins_lists_and_objects_and_sets_scalars() -> None:

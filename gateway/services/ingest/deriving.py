@@ -8,20 +8,26 @@ from gateway.codec import fhir
 from gateway.model.identity import PatientId
 from gateway.model.ingest import Kept
 from gateway.model.outcome import StayEvent
-from gateway.ports import Derivations
+from gateway.ports import Derivations, Describing
 from gateway.services import identity
 from gateway.services.search import index
 from gateway.translate import document_entry, stay
+from gateway.translate.exchange_spec import resend
+from gateway.translate.ranks import CORRECTION
 
 
-def derivations(affinity_domain: str) -> Derivations:
-    """`affinity_domain`: OID of the enterprise patient ids."""
+def derivations(affinity_domain: str, persons: Describing | None = None) -> Derivations:
+    """`affinity_domain`: OID of the enterprise patient ids. `persons`: how the person index is kept."""
     return Derivations(
         reindex=reindex,
         project=project,
+        unmatched=stay.unmatched,
+        revise=revise,
         link=identity.link,
         enterprise_id=partial(_enterprise_id, affinity_domain),
         association_id=document_entry.association_id,
+        persons=persons,
+        retire=retire,
     )
 
 
@@ -46,6 +52,21 @@ def project(events: Sequence[StayEvent]) -> list[Kept]:
         if key not in found:
             found[key] = kept_resource(resource, 0, events[0].patient)
     return list(found.values())
+
+
+def revise(bodies: Sequence[bytes], earlier: str, patient: str) -> list[Kept]:
+    """A resent record as a correction of what came before (exchange convention, 更新日時)."""
+    parsed = [fhir.parse(body) for body in bodies]
+    return [kept_resource(one, CORRECTION, patient) for one in resend.corrected(parsed, earlier)]
+
+
+def retire(body: bytes, survivor: str) -> Kept:
+    """A Patient whose number was merged into another: inactive, and it says which one to use (R4 Patient.link)."""
+    patient = fhir.parse(body)
+    link = {"other": {"reference": f"Patient/{survivor}"}, "type": "replaced-by"}
+    others = [one for one in patient.get("link", ()) if one.get("type") != "replaced-by"]
+    shown = {**patient, "active": False, "link": [*others, link]}
+    return kept_resource(shown, CORRECTION, patient["id"])
 
 
 def _enterprise_id(affinity_domain: str, cluster: Iterable[PatientId]) -> str:

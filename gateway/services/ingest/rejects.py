@@ -7,6 +7,7 @@ from pathlib import Path
 
 import orjson
 
+from gateway.model.ingest import OVER_MLLP
 from gateway.ports import Keeping
 
 
@@ -46,6 +47,8 @@ def _runs(process: str) -> bool:
 
 def _lines(keeping: Keeping, gone: list[bytes]) -> Iterator[bytes]:
     for path, rejects in keeping.rejects():
+        if path.startswith(OVER_MLLP):  # its sender was told; it is no file that could be mended and read again
+            continue
         if not os.path.lexists(path):
             gone.append(path)
             continue

@@ -1,10 +1,13 @@
 """What one run of ingest did, in numbers that add up."""
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.model.ingest import STATES, Applied, FileOutcome, State
+
+_INDEX = re.compile(r"/[0-9]+")
 
 
 @dataclass(slots=True)
@@ -52,3 +55,14 @@ class Summary:
             "residue": dict(sorted(self.residue.items())),
             "rejects": self.rejects_file or None,
         }
+
+
+def field_of(where: str) -> str:
+    """`OBX[3]-5.1` -> `OBX-5.1`, `/a/3/b` -> `/a/*/b`, `line 3, record 999` -> `record 999`: the same field of all segments
+    is one line of a count."""
+    segment, _, rest = where.partition("[")
+    if rest:
+        return segment + rest.partition("]")[2]
+    if where.startswith("line "):
+        return where.rpartition(", ")[2].partition(" (")[0]
+    return _INDEX.sub("/*", where.partition(" ")[0])

@@ -31,6 +31,8 @@ MAX_TEXT = 256
 """Characters of one text that are indexed."""
 
 _JP_EXTENSION = "http://jpfhir.jp/fhir/core/Extension/StructureDefinition/"
+_EXTENSIONS = {"mothersMaidenName": "http://hl7.org/fhir/StructureDefinition/patient-mothersMaidenName"}
+"""Extensions of FHIR itself that a path may name; any other word is one of JP Core."""
 _STRING_PARTS = {
     "name": ("text", "family", "given", "prefix", "suffix"),
     "address": ("text", "line", "city", "district", "state", "country", "postalCode"),
@@ -246,7 +248,8 @@ def _each(then: _Emit) -> _Emit:
 def _filtered(step: Step, then: _Emit) -> _Emit:
     if not step.filter:
         return then
-    key, wanted = ("url", _JP_EXTENSION + step.filter) if step.name == "extension" else ("system", step.filter)
+    extension = _EXTENSIONS.get(step.filter, _JP_EXTENSION + step.filter)
+    key, wanted = ("url", extension) if step.name == "extension" else ("system", step.filter)
 
     def keep(value: Any, sink: _Sink) -> None:
         if value.get(key) == wanted:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from gateway import mapping_files
 from gateway.errors import BadInput, InvalidParameter, LimitExceeded
 from gateway.model.identity import Authority
 from gateway.model.resource import (
@@ -20,6 +19,7 @@ from gateway.model.resource import (
 from gateway.services.search.index import phone_digits
 from gateway.services.search.parameters import TYPES, Parameter
 from gateway.services.search.text import fold
+from gateway.translate import dialect
 from gateway.translate.times import utc_range
 
 FHIR_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
@@ -55,9 +55,7 @@ class SearchRules:
 
 def system_aliases(authorities: tuple[Authority, ...] = ()) -> dict[str, tuple[str, ...]]:
     """All names of each system: the NamingSystems of JP Core, and each authority's OID beside its patient-number system."""
-    pairs = [
-        (row["oid"], row["http"]) for row in mapping_files.read_csv(mapping_files.path("tables", "system-aliases.csv"))
-    ]
+    pairs = list(dialect.pairs())
     pairs += [(f"urn:oid:{one.oid}", one.patient_system) for one in authorities]
     groups: dict[str, set[str]] = {}
     for left, right in pairs:

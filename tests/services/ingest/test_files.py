@@ -103,8 +103,8 @@ def test_a_file_that_is_being_written_is_read_once_more_and_then_refused(
     left = [writes]
     whole = files._all
 
-    def disturbed(file: object, size: int) -> bytes:
-        data = whole(file, size)  # type: ignore[arg-type]
+    def disturbed(file: object, size: int, take: object) -> int:
+        data = whole(file, size, take)  # type: ignore[arg-type]
         if left[0]:
             left[0] -= 1
             with path.open("ab") as writer:

@@ -169,9 +169,13 @@ def _with_value(type_: str, parameter: Any) -> dict[str, Any]:
     for at, step in reversed(list(enumerate(parameter.path))):
         key = step.name
         if step.choice:
-            key += {"date": "DateTime", "token": "CodeableConcept", "string": "String"}[parameter.kind]
+            key += {"date": "DateTime", "token": "CodeableConcept", "string": "String", "reference": "Reference"}[
+                parameter.kind
+            ]
         if step.filter and step.name == "extension":
-            value = {"url": f"http://jpfhir.jp/fhir/core/Extension/StructureDefinition/{step.filter}", **value}
+            jp_core = f"http://jpfhir.jp/fhir/core/Extension/StructureDefinition/{step.filter}"
+            r4 = {"mothersMaidenName": "http://hl7.org/fhir/StructureDefinition/patient-mothersMaidenName"}
+            value = {"url": r4.get(step.filter, jp_core), **value}
         elif step.filter:
             value = {"system": step.filter, "value": "03"}
         value = {key: [value] if at % 2 else value}

@@ -20,6 +20,7 @@ RULES = SearchRules(
 )
 JLAC10 = "http://medis.or.jp/CodeSystem/master-JLAC10-17digits"
 JLAC10_OID = "urn:oid:1.2.392.200119.4.504"
+JLAC10_1_1_2 = "http://jpfhir.jp/fhir/core/CodeSystem/JP_ObservationLabResultCode_CS"
 
 
 def search(type_: str, *parameters: tuple[str, str], strict: bool = False) -> Search:
@@ -59,10 +60,10 @@ def test_tokens(value: str, values: object) -> None:
     assert clause("Observation", "code", value) == TokenClause("code", values)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("system", [JLAC10, JLAC10_OID])
+@pytest.mark.parametrize("system", [JLAC10, JLAC10_OID, JLAC10_1_1_2])
 def test_either_name_of_a_system_finds_both(system: str) -> None:
     found = clause("Observation", "code", f"{system}|3C02")
-    assert found == TokenClause("code", ((JLAC10, "3C02"), (JLAC10_OID, "3C02")))
+    assert found == TokenClause("code", ((JLAC10_1_1_2, "3C02"), (JLAC10, "3C02"), (JLAC10_OID, "3C02")))
 
 
 def test_a_plain_code_has_its_system_implied() -> None:

@@ -30,10 +30,10 @@ def test_whatever_is_escaped_comes_back(texts: list[str]) -> None:
 
 
 def test_aliases_are_groups() -> None:
-    """HOT9 has two OIDs and one address: each of the three names finds all three."""
+    """HOT9 has two OIDs and two addresses, one of JP Core 1.1.2: each of the four names finds all four."""
     aliases = system_aliases()
     hot9 = aliases["http://medis.or.jp/CodeSystem/master-HOT9"]
-    assert len(hot9) == 3 and all(aliases[name] == hot9 for name in hot9)
+    assert len(hot9) == 4 and all(aliases[name] == hot9 for name in hot9)
 
 
 def test_an_authority_is_its_oid_and_its_patient_number_system() -> None:

@@ -1,0 +1,5 @@
+"""Persons behind PIX, PDQ, XCPD and their FHIR twins: one index, whatever wire asks."""
+
+from gateway.services.persons.service import Persons
+
+__all__ = ["Persons"]
