@@ -190,7 +190,12 @@ def test_an_authority_keeps_what_was_configured(loaded: Any) -> None:
 
 def test_what_is_not_set_takes_production_only_and_bounds_everything() -> None:
     mllp = Settings().mllp
-    assert (mllp.host, mllp.port, mllp.processing_ids, mllp.reused_control_id) == ("127.0.0.1", 2575, ("P", "T", "D"), "process")
+    assert (mllp.host, mllp.port, mllp.processing_ids, mllp.reused_control_id) == (
+        "127.0.0.1",
+        2575,
+        ("P", "T", "D"),
+        "process",
+    )
     assert mllp.max_per_address <= mllp.max_connections and mllp.max_in_flight <= mllp.max_waiting
 
 

@@ -1,12 +1,13 @@
 """`musubi export`: the current view, in canonical order."""
 
+import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gateway.cli._frame import DONE, ConfigOption, app, settings_of, shown
+from gateway.cli._frame import DONE, ConfigOption, JsonOption, app, settings_of, shown
 from gateway.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def export(
     patient: Annotated[str, typer.Option(help="jahistc: ID^^^&OID&ISO of the person.")] = "",
     max_bytes: Annotated[int, typer.Option(help="jahistc: split files of more bytes into parts.", min=0)] = 0,
     config: ConfigOption = None,
+    as_json: JsonOption = False,
 ) -> int:
     """Write every current FHIR resource, one a line, ordered by type and id; the exchange files of all
     consortia; or the medication notebooks (お薬手帳) of one person."""
@@ -45,13 +47,27 @@ def export(
     with parts.storage(settings) as store:
         store.audit.record(AuditRecord("110106", "export", "R", 0, "musubi export", detail=format_))
         if format_ == "ndjson":
-            _ndjson(store.resources, dialect or settings.mapping.dialect)
+            said = _ndjson(store.resources, dialect or settings.mapping.dialect)
         elif owner is not None:
-            _notebooks(store.resources, store.identities, owner, output, max_bytes)
+            said = _notebooks(store.resources, store.identities, owner, output, max_bytes)
         else:
-            _exchange(store.resources, settings, dialect or "seed", output)
+            said = _exchange(store.resources, settings, dialect or "seed", output)
     sys.stdout.flush()
+    _say(said, as_json)
     return DONE
+
+
+def _say(said: dict[str, Any], as_json: bool) -> None:
+    """The summary, on stderr: stdout is the export."""
+    if as_json:
+        typer.echo(json.dumps(said, ensure_ascii=False), err=True)
+        return
+    for where in said.get("replacedCharacters", ()):
+        typer.echo(f"{where}: a character that JIS X 0208 does not have is written as ■", err=True)
+    counts = [f"{said[key]:,} {key}" for key in ("resources", "records", "files") if key in said]
+    typer.echo(" in ".join(counts), err=True)
+    for reason, count in said.get("notExported", {}).items():
+        typer.echo(f"not exported, {reason}: {count:,}", err=True)
 
 
 def _patient(cx: str, format_: str) -> "PatientId | None":
@@ -73,7 +89,7 @@ def _dialects(format_: str) -> tuple[str, ...]:
     return tuple(DIALECTS) if format_ == "ndjson" else returning.DIALECTS
 
 
-def _ndjson(resources: "Resources", written: str) -> None:
+def _ndjson(resources: "Resources", written: str) -> dict[str, Any]:
     from gateway.codec.fhir import parse, render
     from gateway.model.caller import UNRESTRICTED
     from gateway.translate.dialect import NOW, rewritten
@@ -84,12 +100,12 @@ def _ndjson(resources: "Resources", written: str) -> None:
         body = resource.body if written == NOW else render(rewritten(parse(resource.body), written))
         sys.stdout.buffer.write(body + b"\n")
         count += 1
-    typer.echo(f"{count:,} resources", err=True)
+    return {"resources": count}
 
 
 def _notebooks(
     resources: "Resources", identities: "Identities", owner: "PatientId", output: Path | None, max_bytes: int
-) -> None:
+) -> dict[str, Any]:
     """One file a notebook, or part of one; without a folder there may be only one."""
     from gateway.errors import UnknownPatient
     from gateway.model.caller import UNRESTRICTED
@@ -107,9 +123,8 @@ def _notebooks(
     else:
         for file in files:
             sys.stdout.buffer.write(file.content)
-    for where in dict.fromkeys(where for file in files for where in file.lost):
-        typer.echo(f"{where}: a character that JIS X 0208 does not have is written as ■", err=True)
-    typer.echo(f"{len(files):,} files", err=True)
+    lost = list(dict.fromkeys(where for file in files for where in file.lost))
+    return {"files": len(files), "replacedCharacters": lost}
 
 
 def _write(folder: Path, files: list[tuple[str, bytes]]) -> None:
@@ -121,7 +136,7 @@ def _write(folder: Path, files: list[tuple[str, bytes]]) -> None:
         raise ConfigurationError(f"{shown(folder)}: {error.strerror}") from None
 
 
-def _exchange(resources: "Resources", settings: "Settings", names: str, output: Path | None) -> None:
+def _exchange(resources: "Resources", settings: "Settings", names: str, output: Path | None) -> dict[str, Any]:
     """One JSON document a consortium, one a line; in a folder one file each, under the name of the convention's writers."""
     from gateway import app as parts
     from gateway.model.caller import UNRESTRICTED
@@ -133,6 +148,4 @@ def _exchange(resources: "Resources", settings: "Settings", names: str, output: 
     else:
         for file in made.files:
             sys.stdout.buffer.write(file.content + b"\n")
-    typer.echo(f"{made.records:,} records in {len(made.files)} files", err=True)
-    for reason, count in made.skipped.items():
-        typer.echo(f"not exported, {reason}: {count:,}", err=True)
+    return {"records": made.records, "files": len(made.files), "notExported": dict(made.skipped)}

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli._frame import DONE, app
+from gateway.cli._frame import DONE, JsonOption, app, print_json
 from gateway.errors import ConfigurationError
 
 TEMPLATE = """\
@@ -38,6 +38,12 @@ mode = "open"                    # loopback only: no TLS, no assertion, for tria
 [federation]
 deadline_s = 10                  # total for one question to all communities
 
+[matching]
+mode = "auto"                    # auto: what is sure links by itself; review: people decide; off
+
+[exchange_spec]
+# lists = "lists/"               # registration lists of 健康情報等交換規約 (docs/exchange-spec.md)
+
 [mapping]
 # overlay = "site/"              # the site's own code tables and rows (docs/overlay.md)
 # dialect = "1.2.0"              # URIs that convert and export write: 1.2.0 | 1.1.2 | clins
@@ -60,12 +66,13 @@ deadline_s = 10                  # total for one question to all communities
 # id = "urn:oid:1.2.392.200119.99999.20"
 # name = "大阪"
 # xca = "http://127.0.0.1:8081/xca"
+# xcpd = "http://127.0.0.1:8081/xcpd"
 # timeout_s = 10
 """
 
 
 @app.command()
-def init(directory: Annotated[Path, typer.Argument(metavar="DIR")] = Path()) -> int:
+def init(directory: Annotated[Path, typer.Argument(metavar="DIR")] = Path(), as_json: JsonOption = False) -> int:
     """Write a commented musubi.toml into DIR. An existing one is never overwritten."""
     file = directory / "musubi.toml"
     directory.mkdir(parents=True, exist_ok=True)
@@ -74,5 +81,8 @@ def init(directory: Annotated[Path, typer.Argument(metavar="DIR")] = Path()) -> 
             out.write(TEMPLATE)
     except FileExistsError:
         raise ConfigurationError(f"{file} exists already; it was left as it is") from None
+    if as_json:
+        print_json({"written": str(file)})
+        return DONE
     typer.echo(f"{file} written; next: musubi ingest --config {file} STORAGE, then musubi serve --config {file}")
     return DONE

@@ -4,13 +4,14 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli._frame import DONE, ConfigOption, app, settings_of
+from gateway.cli._frame import DONE, ConfigOption, JsonOption, app, print_json, settings_of
 
 
 @app.command()
 def serve(
     role: Annotated[str, typer.Option(help="all, or some of http,mllp.")] = "all",
     config: ConfigOption = None,
+    as_json: JsonOption = False,
 ) -> int:
     """Run this node until it is told to stop (SIGTERM, Ctrl-C)."""
     from gateway import app as parts
@@ -25,6 +26,10 @@ def serve(
 
     def announce() -> None:
         where = {"http": f"{settings.http.url}/fhir", "mllp": f"mllp://{settings.mllp.host}:{settings.mllp.port}"}
+        if as_json:
+            own = settings.community
+            print_json({"community": own.id, "name": own.name, "listening": {name: where[name] for name in roles}})
+            return
         places = ", ".join(where[name] for name in roles)
         typer.echo(f"{settings.community.name} ({settings.community.id}) at {places}", err=True)
 

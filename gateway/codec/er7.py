@@ -53,7 +53,8 @@ class Segment:
 
     def __getitem__(self, n: int) -> str:
         """Field n, or "" when the segment has no such field."""
-        return self.fields[n] if n < len(self.fields) else ""
+        fields = self.fields
+        return fields[n] if n < len(fields) else ""
 
     def __eq__(self, other: object) -> bool:
         """Equal content at the same place. The byte offset is left out: it depends on the charset."""

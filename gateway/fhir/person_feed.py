@@ -16,6 +16,7 @@ from gateway.model.identity import PatientId
 from gateway.model.person import Fed, PersonFeed
 from gateway.ports import Resources
 from gateway.profiles.finding import Finding
+from gateway.services import my_number
 from gateway.services.persons import Persons
 from gateway.services.persons.patients import demographics_of
 from gateway.services.persons.patients import patient_id as logical_id
@@ -50,12 +51,15 @@ def put(
         raise Refused(400, "invalid", "the body is a Patient")
     if errors := [one for one in findings if one.severity in ("error", "fatal")]:
         return Told(_invalid(errors), str(own))
+    _refuse_my_number(patient, persons)
     others = [id_ for id_ in _ids(patient, persons) if id_ != own]
     if len(others) == len(_ids(patient, persons)):
         raise Refused(400, "invariant", "the Patient does not carry the identifier of the request")
     survivor = _survivor(patient, persons)
     stored = resources.read("Patient", logical_id(own), UNRESTRICTED)
     known = persons.record(own, UNRESTRICTED) is not None or (stored is not None and not stored.deleted)
+    if survivor is not None and stored is not None and _says_replaced(stored.body, survivor):
+        return Told(_answer(request, 200, survivor, persons, resources), str(survivor))  # said before: no news
     if survivor is not None:
         fed = _feed(persons, PersonFeed("merge", (survivor,), (own,), transaction=TRANSACTION), caller, None)
         return Told(_answer(request, 200, survivor, persons, resources), str(survivor), fed.changed, str(own))
@@ -70,6 +74,13 @@ def put(
     )
     fed = _feed(persons, event, caller, _ours(patient))
     return Told(_answer(request, 200 if known else 201, own, persons, resources), str(own), fed.changed)
+
+
+def _says_replaced(body: bytes, survivor: PatientId) -> bool:
+    """Whether a stored Patient was merged into this record already: a retried feed does no harm."""
+    wanted = f"Patient/{logical_id(survivor)}"
+    links = fhir.parse(body).get("link", ()) if body else ()
+    return any(one.get("type") == "replaced-by" and one["other"].get("reference") == wanted for one in links)
 
 
 def _ours(patient: dict[str, Any]) -> dict[str, Any]:
@@ -109,6 +120,13 @@ def _ids(patient: Mapping[str, Any], persons: Persons) -> list[PatientId]:
         if oid and one.get("value"):
             found.append(PatientId(str(one["value"]), oid))
     return found
+
+
+def _refuse_my_number(patient: Mapping[str, Any], persons: Persons) -> None:
+    """As in PID-3: twelve digits that no authority known here gave. The value is not kept, and not said."""
+    for one in patient.get("identifier", ()):
+        if not authority_of(str(one.get("system", "")), persons) and my_number.is_my_number(str(one.get("value", ""))):
+            raise Refused(422, "business-rule", "a patient's number is a My Number, which must not be kept")
 
 
 def _survivor(patient: Mapping[str, Any], persons: Persons) -> PatientId | None:

@@ -53,7 +53,10 @@ def find(wanted: Wanted, minimum: int | None, services: V3Services, scope: Scope
         # Who states a degree takes several candidates and decides for himself.
         return Candidates(tuple(one for one in found if degree(one) >= minimum))
     certain = [one for one in found if one.grade == "certain"]
-    chosen = certain if len(certain) == 1 else found
+    # A twin is as likely as the one who was asked for in everything but the given name.
+    whole = any(name.family and name.given for name in wanted.demographics.names)
+    best = certain or [one for one in found if whole and one.score == 1]
+    chosen = best if len(best) == 1 else found
     if len(chosen) < 2:
         return Candidates(tuple(chosen))
     requested = tuple(code for name, code in _REQUESTABLE.items() if name not in wanted.given)

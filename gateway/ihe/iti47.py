@@ -100,10 +100,10 @@ def search(state: Continuation, services: V3Services, scope: Scope) -> PersonPag
         return PersonPage((), 0)
     if len(criteria.queries) == 1 and not criteria.also and not state.minimum:
         query = replace(criteria.queries[0], limit=state.page, offset=state.offset)
-        return services.persons.search(query, scope)
+        return _found(query, services, scope)
     joined: dict[object, PersonRecord] = {}
     for query in criteria.queries:
-        for record in services.persons.search(query, scope).records:
+        for record in _found(query, services, scope).records:
             joined.setdefault(record.id, record)
     kept = [
         record
@@ -112,6 +112,16 @@ def search(state: Continuation, services: V3Services, scope: Scope) -> PersonPag
         and all(any_of & {record.id, *record.other_ids} for any_of in criteria.also)
     ]
     return PersonPage(tuple(kept[state.offset : state.offset + state.page]), len(kept))
+
+
+def _found(query: PersonQuery, services: V3Services, scope: Scope) -> PersonPage:
+    """An id of an authority that nobody knows here is nobody's, as in ITI-21 and ITI-55: that is no error, as an unknown
+    domain that is wanted back is."""
+    known = {one.oid for one in services.persons.domains()}
+    ids = tuple(one for one in query.ids if one.authority in known)
+    if query.ids and not ids and known.issuperset(query.domains):
+        return PersonPage((), 0)
+    return services.persons.search(replace(query, ids=ids or query.ids), scope)
 
 
 def degree(record: PersonRecord) -> int:
@@ -145,9 +155,7 @@ def locate(asked: Asked, error: GatewayError) -> tuple[Detail, ...]:
         return (details_of(error, parameters),)
     if isinstance(error, UnknownAuthority):
         places = person_query_v3.scoping_places(hl7v3.find(asked.body, f"{_QUERY_PATH}/parameterList"))
-        return domain_details(error, [f"{parameters}/{place}" for place in places]) or (
-            details_of(error, f"{parameters}/livingSubjectId[1]/value[{max(error.at, 0) + 1}]/@root"),
-        )
+        return domain_details(error, [f"{parameters}/{place}" for place in places])
     return ()
 
 

@@ -48,9 +48,15 @@ def only_shared(
     person: PersonKey, shared: frozenset[str], authorities: Mapping[str, Authority] | None = None
 ) -> PersonKey:
     """The facility's own id, and of the others those that may link, in the form in which ids are compared."""
-    others = (id_ for id_ in person.ids[1:] if id_.authority in shared and id_.value)
-    ids = person.ids[:1] + tuple(canonical(id_, authorities or {}) for id_ in others)
+    others = (canonical(id_, authorities or {}) for id_ in person.ids[1:] if id_.authority in shared and id_.value)
+    ids = person.ids[:1] + tuple(id_ for id_ in others if not of_a_family(id_, authorities or {}))
     return PersonKey(ids, person.birth_date, person.sex)
+
+
+def of_a_family(id_: PatientId, authorities: Mapping[str, Authority]) -> bool:
+    """An insured person's id whose branch number (枝番) is empty: the whole family has it, twins included."""
+    authority = authorities.get(id_.authority)
+    return authority is not None and authority.kind == "insurer" and id_.value.count(":") == 3 and id_.value[-1] == ":"
 
 
 def canonical(id_: PatientId, authorities: Mapping[str, Authority]) -> PatientId:

@@ -7,9 +7,12 @@ from typing import Any
 from gateway.model.identity import Authority, PatientId
 from gateway.model.outcome import Issue, Lineage, Residue, StayEvent, Unmapped
 from gateway.translate.exchange_spec.registers import Registers
-from gateway.translate.ids import derived_oid, resource_id
+from gateway.translate.ids import derived_oid, name_uuid
 
 Resource = dict[str, Any]
+
+_REMEMBERED = 64
+"""Facilities, and ways to name them, that are kept in memory; then it starts again."""
 
 
 class Facilities:
@@ -27,6 +30,7 @@ class Facilities:
         """Whose the inputs are, where they cannot say it themselves (a notebook has no patient number)."""
         self._by_name: dict[str, Authority] = {}
         self._memory: dict[Authority, dict[Any, dict[Any, Any]]] = {}
+        self._resolved: dict[tuple[str, str, str], tuple[Authority, tuple[Issue, ...]]] = {}
         self.insurer = ""
         for authority in authorities:
             for name in (authority.oid, authority.namespace, authority.institution, *authority.aliases):
@@ -43,7 +47,7 @@ class Facilities:
         be many, so their number is bounded."""
         known = self._memory.get(facility)
         if known is None:
-            if len(self._memory) >= 64:
+            if len(self._memory) >= _REMEMBERED:
                 self._memory.clear()
             known = self._memory[facility] = {}
         return known
@@ -52,8 +56,17 @@ class Facilities:
         """Which facility a message belongs to: the override wins, else MSH-4, else the storage's root folder.
 
         A name nobody configured still needs one stable OID, so it gets a derived one and a warning; two names that
-        disagree are a warning too (docs/commands.md, "Facility").
+        disagree are a warning too (docs/commands.md, "Facility"). Remembered: a storage says the same in every file.
         """
+        asked = (override, msh4, root)
+        known = self._resolved.get(asked)
+        if known is None:
+            if len(self._resolved) >= _REMEMBERED:
+                self._resolved.clear()
+            known = self._resolved[asked] = self._resolve(override, msh4, root)
+        return known
+
+    def _resolve(self, override: str, msh4: str, root: str) -> tuple[Authority, tuple[Issue, ...]]:
         namespace, universal = (part.strip(" ") for part in [*msh4.split("^"), ""][:2])
         by_msh4 = self.find(namespace) or self.find(universal)
         institution = _institution(root)
@@ -123,7 +136,8 @@ class Context:
     """Number of the HL7 field whose row is running: where a converter's finding is."""
 
     def id(self, type_: str, *key: str) -> str:
-        return resource_id(self.facility.oid, type_, *key)
+        """`ids.resource_id` of this facility."""
+        return name_uuid(self.facility.oid, type_, *key)
 
     def nth(self, *key: str) -> str:
         """Empty for the first use of a key, `#2`, `#3` ... for its duplicates: ids must not depend on position,

@@ -48,7 +48,7 @@ def read_file(
     if len(messages) > 1:
         pieces = [_Piece(SOURCE, file, at, hashlib.sha256(part).hexdigest(), part, None) for at, part in messages]
     else:
-        if name is not None:
+        if name is not None and name.data_type != where.data_type:
             name = name._replace(data_type=where.data_type)
         pieces = [_Piece(SOURCE, file, at, digest, part, name) for at, part in messages]
     return [_read_message(piece, where, facilities, facility, explain) for piece in pieces]

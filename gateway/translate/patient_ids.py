@@ -148,16 +148,24 @@ _OID = re.compile(r"[0-2](\.(0|[1-9][0-9]*))+")
 
 def person_key(pid: Segment, insured: list[str], context: Context) -> PersonKey:
     """What this message says about who its patient is."""
-    ids = [PatientId(local_number(pid, context.facility, context.facilities), context.facility.oid)]
-    for repetition in pid[3].split("~"):
+    ids = _numbers(pid[3], context.facility.oid, context.facilities)
+    if insured and context.facilities.insurer:
+        more = (PatientId(number, context.facilities.insurer) for number in insured)
+        ids = tuple(dict.fromkeys((*ids, *more)))
+    return PersonKey(ids, component(pid[7], 1)[:8], component(pid[8], 1))
+
+
+@lru_cache(maxsize=1024)
+def _numbers(raw: str, facility: str, facilities: Facilities) -> tuple[PatientId, ...]:
+    """The numbers in PID-3 whose authority is known, the facility's own first, each once."""
+    ids = [PatientId(_local_number(raw, facility, facilities), facility)]
+    for repetition in raw.split("~"):
         parts = repetition.split("^")
-        oid = authority_oid(parts[3], context) if len(parts) > 3 else ""
+        oid = known_oid(parts[3], facilities) if len(parts) > 3 else ""
         value = plain(parts[0])
-        if oid and value and oid != context.facility.oid:
+        if oid and value and oid != facility:
             ids.append(PatientId(value, oid))
-    if context.facilities.insurer:
-        ids += [PatientId(number, context.facilities.insurer) for number in insured]
-    return PersonKey(tuple(dict.fromkeys(ids)), component(pid[7], 1)[:8], component(pid[8], 1))
+    return tuple(dict.fromkeys(ids))
 
 
 def find_patient(message: Message, facility: Authority, facilities: Facilities) -> tuple[Segment | None, Issue | None]:

@@ -262,7 +262,8 @@ def practitioner_reference(raw: str, fields: list[str], segment: Segment, contex
     return practitioner(first, context)
 
 
-def persons(raw: str) -> list[str]:
+@lru_cache(maxsize=4096)
+def persons(raw: str) -> tuple[str, ...]:
     """The persons of a repeating XCN, each with his repetitions: one number, or none after one, is one person's name in
     several scripts; another number is another person, and so is a second name in the same script (XCN.15)."""
     found: list[tuple[str, list[str]]] = []
@@ -275,7 +276,7 @@ def persons(raw: str) -> list[str]:
         else:
             found[-1][1].append(repetition)
             found[-1] = (found[-1][0] or number, found[-1][1])
-    return ["~".join(repetitions) for _, repetitions in found]
+    return tuple("~".join(repetitions) for _, repetitions in found)
 
 
 # -- Organization -----------------------------------------------------------------------------------------------------

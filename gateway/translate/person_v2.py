@@ -214,6 +214,8 @@ def _xad(address: PersonAddress) -> str:
 
 def _xtn(number: str) -> str:
     """XTN.12 is the place of SS-MIX2, XTN.1 that of everybody else; XTN.4 that of mail."""
+    if "://" in number:
+        return escape(number)  # a web page is no telephone, and table 0202 has no code for it
     if "@" in number:
         return f"^NET^Internet^{escape(number)}"
     return f"{escape(number)}^^PH^^^^^^^^^{escape(number)}"

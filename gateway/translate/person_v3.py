@@ -211,6 +211,8 @@ def address(value: PersonAddress, element: str = "addr") -> str:
 
 
 def telecom(value: str, element: str = "telecom") -> str:
+    if "://" in value:
+        return f'<{element} value="{escape(value)}"/>'
     scheme = "mailto:" if "@" in value else "tel:"
     return f'<{element} value="{escape(scheme + quote(value, safe="+-.@*#()_"))}"/>'
 

@@ -90,7 +90,8 @@ def _learn_reason(name: str, row: Mapping[str, Any]) -> None:
             raise ValueError(f"{name}: {row['from']} is left out for two different reasons")
 
 
-Step = Callable[[str, Segment, Mapping[str, Any], Context], None]
+Step = Callable[[str, Segment, Mapping[str, Any], Context], Any]
+"""(raw, segment, targets, context); what it returns only `_traced` reads."""
 
 
 class SegmentRules:
@@ -101,6 +102,7 @@ class SegmentRules:
         self._steps: dict[int, list[Step]] = {}
         self._quick: dict[int, tuple[Step, ...]] = {}
         """The same without what only `--explain` wants to know."""
+        self._untraced: dict[Step, Step] = {}
         self.rows: list[dict[str, Any]] = []
         """The compiled rows as data, for `--explain` and the documentation."""
         self.unmapped_reasons: dict[int, str] = {}
@@ -121,7 +123,9 @@ class SegmentRules:
                 self._steps[number].append(_leftover(number, reader.rest, reader.repeats))
         self._steps[0] = []  # the segment's own name
         self._quick = {
-            number: () if number in self.unmapped_reasons and number not in taken else tuple(steps)
+            number: ()
+            if number in self.unmapped_reasons and number not in taken
+            else tuple(self._untraced.get(step, step) for step in steps)
             for number, steps in self._steps.items()
         }
         varying: tuple[int, ...] = self._varying or ()
@@ -170,7 +174,10 @@ class SegmentRules:
         if number not in taken:
             self._steps[number] = []
         taken[number] = _both(taken.get(number), reader)
-        self._steps[number].append(_row(name, resource, row, number, reader))
+        step = _row(resource, row["to"], number, reader)
+        traced = _traced(step, name, resource, row, number, reader)
+        self._untraced[traced] = step
+        self._steps[number].append(traced)
         self.rows.append({**row, "file": name, "resource": resource})
         for companion in row.get("with", ()):
             other = _field(companion, self.segment)
@@ -223,7 +230,9 @@ class SegmentRules:
             # Whether a varying field is there at all may matter to its neighbours (a unit without a value).
             if number < size and key[number] and key[number] != NULL:
                 key[number] = "1"
-        page = context.memory.setdefault(self, {})
+        page = context.memory.get(self)
+        if page is None:
+            page = context.memory[self] = {}
         known = page.get(remembered := tuple(key), _UNSEEN)
         if known is _UNSEEN:
             if len(page) >= REMEMBERED:
@@ -318,34 +327,44 @@ def _both(one: Converter | None, other: Converter) -> Converter:
     return Converter(other.call, rest, one.repeats or other.repeats)
 
 
-def _row(name: str, resource: str, row: dict[str, Any], number: int, reader: Converter) -> Step:
+def _row(resource: str, to: str, number: int, reader: Converter) -> Step:
     call, repeats = reader.call, reader.repeats
-    put = setter(row["to"])
-    companions = [_field(name, _segment(row)) for name in row.get("with", ())]
-    rule, cite, used, via = f"{name}#{row['to']}", row["cite"], row.get("table", ""), row.get("via", "")
-    by_code = row["to"].startswith("+")
+    put = setter(to)
 
-    def step(raw: str, segment: Segment, targets: Mapping[str, Any], context: Context) -> None:
+    def step(raw: str, segment: Segment, targets: Mapping[str, Any], context: Context) -> Any:
         if not repeats and "~" in raw:
             raw = raw.split("~", 1)[0]
         context.at = number
         value = call(raw, segment.fields, segment, context)
-        if value is None:
-            return
-        out = targets[resource]
-        put(out, value)
-        if context.lineage is not None:
-            if isinstance(value, dict) and "resourceType" in value:
-                where = f"{value['resourceType']}/{value['id']}"
-            else:
-                where = f"{out.get('resourceType', resource)}/{out.get('id', '')}.{row['to'].lstrip('+')}"
-            for source in (number, *companions):
-                if (sent := segment[source]) not in ("", NULL):
-                    tables = (used,) if used else tables_of(call)
-                    codes = codes_used(tables, sent, True if by_code else value)
-                    context.lineage.append(Lineage(where, place(segment, source), rule, used, cite, via, codes))
+        if value is not None:
+            put(targets[resource], value)
+        return value
 
     return step
+
+
+def _traced(step: Step, name: str, resource: str, row: dict[str, Any], number: int, reader: Converter) -> Step:
+    """The step of a row with what `--explain` says of it."""
+    companions = [_field(name, _segment(row)) for name in row.get("with", ())]
+    rule, cite, used, via = f"{name}#{row['to']}", row["cite"], row.get("table", ""), row.get("via", "")
+    by_code = row["to"].startswith("+")
+
+    def traced(raw: str, segment: Segment, targets: Mapping[str, Any], context: Context) -> None:
+        value = step(raw, segment, targets, context)
+        if value is None or context.lineage is None:
+            return
+        if isinstance(value, dict) and "resourceType" in value:
+            where = f"{value['resourceType']}/{value['id']}"
+        else:
+            out = targets[resource]
+            where = f"{out.get('resourceType', resource)}/{out.get('id', '')}.{row['to'].lstrip('+')}"
+        tables = (used,) if used else tables_of(reader.call)
+        for source in (number, *companions):
+            if (sent := segment[source]) not in ("", NULL):
+                codes = codes_used(tables, sent, True if by_code else value)
+                context.lineage.append(Lineage(where, place(segment, source), rule, used, cite, via, codes))
+
+    return traced
 
 
 def _unread(number: int) -> Step:

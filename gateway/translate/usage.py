@@ -108,6 +108,8 @@ def _of(concept: Fragment, system: str) -> bool:
 
 def instructed(dosage: Fragment, system: str) -> list[Fragment]:
     """The codings of one system among the additional instructions."""
+    if "additionalInstruction" not in dosage:
+        return []
     return [
         coding
         for instruction in dosage.get("additionalInstruction", ())

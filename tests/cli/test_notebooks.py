@@ -87,7 +87,9 @@ def test_a_long_notebook_is_written_in_parts_that_join_again(musubi: Any, node: 
     config, file, folder, limit = node(), tmp_path / "notebook.csv", tmp_path / "out", len(WHOLE) - 5
     file.write_bytes(WHOLE)
     musubi("ingest", file, "-c", config, "--patient", OWNER)
-    musubi("export", "--format", "jahistc", "--patient", OWNER, "--output", folder, "--max-bytes", str(limit), "-c", config)
+    musubi(
+        "export", "--format", "jahistc", "--patient", OWNER, "--output", folder, "--max-bytes", str(limit), "-c", config
+    )
     written = sorted(folder.iterdir())
     assert len(written) == 2 and all(path.stat().st_size <= limit for path in written)
     assert drugs(musubi("convert", *written).documents[0]) == ["薬Ａ", "薬Ｂ"]
@@ -125,9 +127,7 @@ def test_a_notebook_of_somebody_else_is_refused_and_not_stored(
 ) -> None:
     config, own, other = node(), tmp_path / "own.csv", tmp_path / "other.csv"
     own.write_bytes(data("5,20250610,1", *HEADS, "201,1,薬Ａ,3,錠,1,,1", USAGE, patient="1,試験 太郎,1,S450102"))
-    other.write_bytes(
-        data("5,20250611,1", *HEADS, "201,1,薬Ｂ,3,錠,1,,1", USAGE, patient=f"1,別人 次郎,{sex},{birth}")
-    )
+    other.write_bytes(data("5,20250611,1", *HEADS, "201,1,薬Ｂ,3,錠,1,,1", USAGE, patient=f"1,別人 次郎,{sex},{birth}"))
     assert musubi("ingest", own, "-c", config, "--patient", OWNER).code == 0
     for options in (("--dry-run",), ()):
         refused = musubi("ingest", other, "-c", config, "--patient", OWNER, "--json", *options)
@@ -136,7 +136,9 @@ def test_a_notebook_of_somebody_else_is_refused_and_not_stored(
     (line,) = (config.parent / "rejects.jsonl").read_text("utf-8").splitlines()
     assert json.loads(line)["code"] == "patient-mismatch" and "別人" not in line
     stored = musubi("export", "-c", config).documents
-    assert [r["medicationCodeableConcept"]["text"] for r in stored if r["resourceType"] == "MedicationDispense"] == ["薬Ａ"]
+    assert [r["medicationCodeableConcept"]["text"] for r in stored if r["resourceType"] == "MedicationDispense"] == [
+        "薬Ａ"
+    ]
     assert [r["birthDate"] for r in stored if r["resourceType"] == "Patient"] == ["1970-01-02"]
 
 

@@ -148,6 +148,7 @@ def test_a_merge_moves_the_links_and_retires_the_number(ask: Ask) -> None:
     gone = patient((TOKYO, "0001"), active=False, link=[{"type": "replaced-by", "other": other}])
     merged = ask("PUT", f"/Patient?identifier=urn:oid:{TOKYO}|0001", gone)
     assert merged.status == 200
+    assert ask("PUT", f"/Patient?identifier=urn:oid:{TOKYO}|0001", gone).status == 200
     assert pix(ask, TOKYO, "0001").status == 404
     assert "900" in found(pix(ask, TOKYO, "0002"))
     back = patient(

@@ -80,6 +80,7 @@ NAME = asks("livingSubjectName", name_value("結城"))
         ([asks("livingSubjectAdministrativeGender", '<value code="F"/>'), NAME], ["T2"]),
         ([asks("livingSubjectId", f'<value root="{TOKYO}" extension="T1"/>')], ["T1", "O1"]),
         ([asks("livingSubjectId", f'<value root="{OSAKA}"/>')], ["T1", "O1"]),
+        ([asks("livingSubjectId", f'<value root="{UNKNOWN}" extension="T1"/>')], []),
         (
             [
                 asks("livingSubjectId", f'<value root="{TOKYO}" extension="T1"/>'),

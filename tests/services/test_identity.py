@@ -94,3 +94,11 @@ def test_only_ids_of_shared_authorities_may_link() -> None:
     assert shared == {"9.3", "9.7"}
     person = PersonKey((TOKYO, OSAKA, M1, PatientId("", "9.3")), "19500101", "M")
     assert only_shared(person, shared).ids == (TOKYO, M1)
+
+
+def test_a_card_number_without_branch_is_a_familys_and_links_nobody() -> None:
+    insurer = Authority("1.2.3.9", "INSURER", kind="insurer")
+    own = PatientId("1", "1.2.3.1")
+    family, person = PatientId("12345:あ:187:", insurer.oid), PatientId("12345:あ:187:05", insurer.oid)
+    kept = only_shared(PersonKey((own, family, person)), frozenset({insurer.oid}), {insurer.oid: insurer})
+    assert kept.ids == (own, PatientId("00012345:あ:187:05", insurer.oid))

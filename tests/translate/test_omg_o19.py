@@ -233,4 +233,5 @@ def test_five_hundred_parts_take_linear_time() -> None:
         return perf_counter() - start
 
     seconds(50)
-    assert seconds(2_000) < 12 * max(seconds(500), 0.02)
+    least = min(seconds(500) for _ in range(3))
+    assert min(seconds(2_000) for _ in range(3)) < 12 * max(least, 0.02)

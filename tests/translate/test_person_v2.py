@@ -132,3 +132,8 @@ def test_an_empty_pid_says_nothing() -> None:
 def test_an_address_in_one_piece_stands_where_ss_mix2_looks() -> None:
     known = Demographics(addresses=(PersonAddress(text="東京都架空市1-2-3", use="home"),))
     assert pid([], known, FIND).split("|")[11] == "^^^^^^H^東京都架空市1-2-3"
+
+
+def test_a_web_page_is_no_telephone() -> None:
+    written = pid([PatientId("1", A)], Demographics(telecoms=("http://x.example", "03-1")), FIND)
+    assert written.split("|")[13].split("~")[0] == "http://x.example"

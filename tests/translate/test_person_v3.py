@@ -117,3 +117,9 @@ def test_sex_is_never_guessed(xml: str, sex: str) -> None:
 )
 def test_numbers_lose_their_scheme(value: str, found: str) -> None:
     assert person_v3.telecom_of(etree.fromstring(f'<t value="{value}"/>')) == found
+
+
+def test_a_web_page_is_no_telephone() -> None:
+    written = person_v3.telecom("http://x.example/?a=1&b=2")
+    assert written == '<telecom value="http://x.example/?a=1&amp;b=2"/>'
+    assert person_v3.telecom_of(etree.fromstring(written)) == "http://x.example/?a=1&b=2"

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.translate.messages import INSTITUTION, codes, every, only, places, read, residue, sources
+from gateway.translate.context import Facilities
+from tests.translate.messages import HOSPITAL, INSTITUTION, codes, every, only, places, read, residue, sources
 
 ORDER = "000000000000001"
 DRUG = "103831601^ロキソプロフェン^HOT9"
@@ -492,3 +493,26 @@ def test_whether_another_product_may_be_dispensed() -> None:
 def test_a_rate_an_hour_is_no_daily_dose_to_compare_with() -> None:
     drip = rxe(f2="00^一般^99I02", f10="1", f11="ML^mL^MR9P", f22="H1", f23="2", f24="ML^mL^MR9P")
     assert places(injection(orc(), drip, "TQ1|1|||||5^d"), "amounts-disagree") == []
+
+
+def test_equal_drugs_keep_what_is_their_own() -> None:
+    """RXE is remembered but for its prescription number and time (docs/adr/0013). Orders that use the same one settle
+    uneven doses in their own way, and none changes what the next one gets."""
+    uneven = {"f7": "V11NNNNN^^JAMISDP01~V22NNNNN^^JAMISDP01", "f10": "21", "f11": "TAB^錠^MR9P"}
+    own = (("A1", "20240601101500"), ("", ""), ("A3", "2024060110"), ("A1", "20240601101500"))
+    timings = ("TQ1|1||1012040400000000&１日２回朝夕食後&JAMISDP01|||7^d", "TQ1|1||||||||R")
+
+    def translated(number: str, time: str, timing: str, facilities: Facilities) -> Any:
+        segments = (orc(), rxe(**uneven, f15=number, f32=time), timing)
+        return read("OMP-01", *segments, order=ORDER, facilities=facilities, explain=False)
+
+    known = Facilities([HOSPITAL])
+    for timing in (*timings, *timings):
+        made = [translated(number, time, timing, known) for number, time in own]
+        fresh = [translated(number, time, timing, Facilities([HOSPITAL])) for number, time in own]
+        assert [one.translated for one in made] == [one.translated for one in fresh]
+        requests = [only(one, "MedicationRequest") for one in made]
+        numbers = [{i["value"] for i in request["identifier"]} & {"A1", "A3"} for request in requests]
+        assert numbers == [{"A1"}, set(), {"A3"}, {"A1"}]
+        times = [request["authoredOn"][11:16] for request in requests]
+        assert times == ["10:15", "", "10:00", "10:15"]

@@ -18,7 +18,7 @@ from gateway.errors import InvalidParameter
 from gateway.model.identity import Authority, PatientId, PersonKey, Statement, StatementKind
 from gateway.model.ingest import DELETED, VALID, FileOutcome, KeptMessage, Version, make_key
 from gateway.model.person import PersonFeed
-from gateway.services.identity import canonical
+from gateway.services.identity import canonical, of_a_family
 from gateway.services.ingest.deriving import kept_resource
 from gateway.services.persons.patients import patient_id, patient_of
 from gateway.translate.ranks import NUMBER_ONLY
@@ -154,7 +154,8 @@ def _record(
     made = (
         {**patient, "id": id_} if patient is not None else patient_of((own, *others), event.demographics, authorities)
     )
-    shared = (canonical(one, authorities) for one in others if one.authority in authorities and one != own)
+    known_ids = (canonical(one, authorities) for one in others if one.authority in authorities and one != own)
+    shared = (one for one in known_ids if not of_a_family(one, authorities))
     known = event.demographics
     person = PersonKey((own, *dict.fromkeys(shared)), known.birth_date[:8] if known else "", known.sex if known else "")
     body = fhir.render(made)

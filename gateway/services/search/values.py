@@ -185,6 +185,9 @@ def _token(parameter: Parameter, values: list[str], negated: bool, rules: Search
             wanted += [(name, code) for name in rules.aliases.get(system, (system,))]
         else:
             wanted.append((system, code))
+    if parameter.name == "active" and [code for _, code in wanted] == ["true"]:
+        # R4 Patient.active: who says nothing is active, as in PDQ over HL7 v2 and v3.
+        return TokenClause(parameter.name, ((None, "false"),), not negated)
     if (None, None) in wanted and parameter.path[-1].filter == "phone":
         raise InvalidParameter(f"{parameter.name}: a value without digits")
     return TokenClause(parameter.name, tuple(wanted), negated)
@@ -195,7 +198,18 @@ def _string(parameter: Parameter, modifier: str, values: list[str]) -> StringCla
     if parameter.kind == "uri" or modifier == "exact":
         return StringClause(parameter.name, tuple(texts), "exact")
     match: Literal["starts", "contains"] = "contains" if modifier == "contains" else "starts"
-    return StringClause(parameter.name, tuple(fold(text) for text in texts), match)
+    folded = [fold(text) for text in texts]
+    if parameter.name == "address-postalcode":
+        folded = [written for text in folded for written in _postal_codes(text)]
+    return StringClause(parameter.name, tuple(folded), match)
+
+
+def _postal_codes(text: str) -> list[str]:
+    """A Japanese postal code (or its beginning) with and without its hyphen: both are written."""
+    digits = text.replace("-", "")
+    if len(digits) <= 3 or not digits.isdigit():
+        return [text]
+    return [digits, f"{digits[:3]}-{digits[3:]}"]
 
 
 def _reference(parameter: Parameter, modifier: str, values: list[str], rules: SearchRules) -> Clause:

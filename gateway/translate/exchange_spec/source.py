@@ -25,6 +25,7 @@ from gateway.translate.ids import derived_oid, resource_id
 
 NAME: Final = "exchange-spec"
 _HEAD: Final = 4096
+_NAMES: Final = (b'"person_information"', b'"consortium_id"', b'"format_version"')
 
 
 def recognises(data: bytes, path: str) -> bool:
@@ -33,12 +34,12 @@ def recognises(data: bytes, path: str) -> bool:
     head = data[:_HEAD].lstrip(b"\xef\xbb\xbf \t\r\n")
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         head = head[2:].replace(b"\0", b"").lstrip(b" \t\r\n")
-    if b'"resourceType"' in head:
-        return False
-    names = (b'"person_information"', b'"consortium_id"', b'"format_version"')
-    if head.startswith(b"{") and any(name in head for name in names):
-        return True
-    return flat.recognises(data) or path.lower().endswith(".json")
+    ours = (
+        (head.startswith(b"{") and any(name in head for name in _NAMES))
+        or path[-5:].lower() == ".json"
+        or flat.recognises(data)
+    )
+    return ours and b'"resourceType"' not in head
 
 
 @dataclass(slots=True)

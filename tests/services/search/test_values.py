@@ -29,6 +29,21 @@ def test_whatever_is_escaped_comes_back(texts: list[str]) -> None:
     assert clause(FAMILY, "exact", joined, RULES) == StringClause("family", tuple(texts), "exact")
 
 
+def test_who_does_not_say_is_active() -> None:
+    active = PARAMETERS["Patient"]["active"]
+    assert clause(active, "", "true", RULES) == TokenClause("active", ((None, "false"),), True)
+    assert clause(active, "not", "true", RULES) == TokenClause("active", ((None, "false"),), False)
+    assert clause(active, "", "false", RULES) == TokenClause("active", ((None, "false"),), False)
+
+
+def test_a_postal_code_has_a_hyphen_or_none() -> None:
+    code = PARAMETERS["Patient"]["address-postalcode"]
+    both = StringClause("address-postalcode", ("1000001", "100-0001"), "starts")
+    assert clause(code, "", "100-0001", RULES) == clause(code, "", "1000001", RULES) == both
+    assert clause(code, "", "100", RULES) == StringClause("address-postalcode", ("100",), "starts")
+    assert clause(code, "exact", "100-0001", RULES) == StringClause("address-postalcode", ("100-0001",), "exact")
+
+
 def test_aliases_are_groups() -> None:
     """HOT9 has two OIDs and two addresses, one of JP Core 1.1.2: each of the four names finds all four."""
     aliases = system_aliases()
