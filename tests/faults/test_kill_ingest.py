@@ -54,7 +54,7 @@ def finish(node: Path, tree: Path) -> None:
     assert process.returncode == 0, errors.decode()
 
 
-FILES = "path <> CAST('persons:index' AS BLOB)"
+OF_FILES = "path <> CAST('persons:index' AS BLOB)"
 """Rows of the ledger that are files: one is the mark of the rules for which the identity index was made."""
 
 
@@ -65,7 +65,7 @@ def kept(node: Path) -> int:
     except sqlite3.Error:
         return 0
     try:
-        return int(connection.execute(f"SELECT count(*) FROM ledger WHERE {FILES}").fetchone()[0])
+        return int(connection.execute(f"SELECT count(*) FROM ledger WHERE {OF_FILES}").fetchone()[0])
     except sqlite3.Error:
         return 0
     finally:
@@ -99,7 +99,7 @@ def export(node: Path) -> list[bytes]:
 QUERIES = {
     "resources": "SELECT type, rid, deleted, body, version, eid, date_start, rank, source_time FROM resource",
     "files": "SELECT key, timestamp, sha256, flag, current FROM source_file",
-    "ledger": f"SELECT path, size, sha256, outcome FROM ledger WHERE {FILES}",
+    "ledger": f"SELECT path, size, sha256, outcome FROM ledger WHERE {OF_FILES}",
     "documents": 'SELECT "entryUUID", status, eid FROM document',
     "associations": "SELECT entryUUID FROM association",
     "identity": "SELECT authority, value, eid FROM identity",
