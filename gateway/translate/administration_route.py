@@ -49,7 +49,8 @@ def with_way(dosage: Fragment, way: Fragment, segment: Segment, context: Context
     dosage, way = dict(dosage), dict(way)
     if side := way.pop("siteModifier", None):
         if "site" in way:  # the words say which side; its code has no place beside a second site
-            way["site"] = {**way["site"], "text": " ".join(filter(None, (words_of(way["site"]), words_of(side))))}
+            words = " ".join(filter(None, (words_of(way["site"]), words_of(side))))
+            way["site"] = {**way["site"], **({"text": words} if words else {})}
         keep(segment, 6, context)
     for of in ("Route", "Site", "Method"):
         if said := [one[of.lower()] for one in (dosage, way) if of.lower() in one]:

@@ -273,7 +273,7 @@ def concept_of(raw: str, segment: Segment, context: Context, number: int = 0) ->
 
 def words_of(concept: Fragment) -> str:
     """A concept for people: its words, else those of its first code that has some."""
-    return str(concept.get("text") or next((c.get("display", "") for c in concept.get("coding", ())), ""))
+    return str(concept.get("text") or next((c["display"] for c in concept.get("coding", ()) if "display" in c), ""))
 
 
 @converter(rest=cwe_rest)

@@ -229,9 +229,10 @@ def _creators(making: Making, sha256: str) -> None:
         one = resource("Provenance", making.id("Provenance", sha256, creator))
         one["target"] = [{"reference": f"{m['resourceType']}/{m['id']}"} for m in made]
         one["_recorded"] = absent()
-        role = {"coding": [{"system": CREATOR_SYSTEM, "code": creator}]} if as_code(creator) else {"text": creator}
+        role: Resource = {"coding": [{"system": CREATOR_SYSTEM, "code": creator}]} if as_code(creator) else {}
+        role |= {"text": words} if words else {}
         who = making.subject() if creator == "2" else {"display": words or "作成者不明"}
-        one["agent"] = [{"role": [{**role, "text": words} if words else role], "who": who}]
+        one["agent"] = [{"role": [role], "who": who} if role else {"who": who}]
         making.add(one)
         for record, home in making.homes:
             if home is not None and record.item("creator") == creator:
