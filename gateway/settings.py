@@ -5,13 +5,13 @@ import os
 import tomllib
 from collections.abc import Collection
 from decimal import Decimal
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from gateway.errors import ConfigurationError
+from gateway.model.caller import is_loopback
 from gateway.model.identity import Authority, AuthorityKind
 
 OID = r"^[0-2](\.(0|[1-9][0-9]*))+$"
@@ -313,17 +313,8 @@ def check_may_serve(settings: Settings, roles: Collection[str] = ("http",)) -> N
             'set security.mode = "open" to try the node on a loopback address'
         )
     for role, host in (("http", settings.http.host), ("mllp", settings.mllp.host)):
-        if role in roles and not _is_loopback(host):
+        if role in roles and not is_loopback(host):
             raise ConfigurationError(f'security.mode = "open" is for loopback only, but {role}.host is {host!r}')
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _overlay(raw: dict[str, Any], environment: dict[str, str]) -> None:

@@ -154,13 +154,14 @@ class _Reading:
     def grouped(self, files: "Iterator[Path]") -> "Iterator[list[Path]]":
         """Files one by one; parts of one notebook together, where the first of them stands."""
         from gateway.codec.ssmix2 import looks_like_storage_file
+        from gateway.services.ingest.notebook_parts import notebook_bytes
         from gateway.translate.jahistc.source import part_of
 
         everything = list(files)
         groups: dict[tuple[str, ...], list[Path]] = {}
         member: dict[Path, tuple[str, ...]] = {}
         for file in everything if len(everything) > 1 else ():
-            if not looks_like_storage_file(file.name) and (group := part_of(_head(file, self._limit))):
+            if not looks_like_storage_file(file.name) and (group := part_of(notebook_bytes(file, self._limit))):
                 groups.setdefault(group, []).append(file)
                 member[file] = group
         for file in everything:
@@ -198,16 +199,6 @@ class _Reading:
 def _text(file: Path) -> str:
     """Bytes that are no UTF-8 have no place in FHIR; the marks for them are not part of any SS-MIX2 name."""
     return os.fsencode(file.absolute()).decode("utf-8", "replace")
-
-
-def _head(file: Path, limit: int) -> bytes:
-    """The whole of a file that begins like a medication notebook, else nothing."""
-    try:
-        with file.open("rb") as stream:
-            head = stream.read(16)
-            return head + stream.read(limit) if b"JAHISTC" in head else b""
-    except OSError:
-        return b""
 
 
 def _take_back_hash(document: dict[str, Any]) -> None:

@@ -66,7 +66,8 @@ def parse(data: bytes) -> dict[str, Any]:
         raise BadInput(f"not JSON: line {error.lineno} column {error.colno}") from None
     if not isinstance(value, dict):
         raise BadInput("not a JSON object")
-    _check_depth(value)
+    if deeper(value, MAX_DEPTH):
+        raise LimitExceeded(f"JSON deeper than {MAX_DEPTH} levels")
     try:
         result: dict[str, Any] = json.loads(
             data, parse_float=_decimal, parse_int=_integer, object_pairs_hook=_unique, strict=True
@@ -78,10 +79,10 @@ def parse(data: bytes) -> dict[str, Any]:
     return result
 
 
-def _check_depth(value: dict[str, Any]) -> None:
-    """Level by level and without recursion, so that depth costs no stack."""
+def deeper(value: dict[str, Any], levels: int) -> bool:
+    """Whether a JSON value is nested deeper than so many levels. Without recursion, so that depth costs no stack."""
     level: list[Any] = [value]
-    for _ in range(MAX_DEPTH):
+    for _ in range(levels):
         level = [
             child
             for parent in level
@@ -89,8 +90,8 @@ def _check_depth(value: dict[str, Any]) -> None:
             if type(child) is dict or type(child) is list
         ]
         if not level:
-            return
-    raise LimitExceeded(f"JSON deeper than {MAX_DEPTH} levels")
+            return False
+    return True
 
 
 def _decimal(digits: str) -> Decimal:

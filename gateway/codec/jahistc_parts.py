@@ -1,10 +1,9 @@
-"""A notebook in several pieces: parts that are small files of their own (record 911), and bytes cut for QR symbols.
+"""A notebook in parts that are small files of their own (record 911).
 
-Cite: JAHIS 24-104 (Ver.2.6), splitting (分割制御レコード); JIS X 0510, Structured Append (連結機能).
+Cite: JAHIS 24-104 (Ver.2.6), splitting (分割制御レコード).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final
 
 from gateway.codec.jahistc import RP_RECORDS, SPLIT, Notebook, NotebookError, Record, render
 from gateway.errors import LimitExceeded
@@ -174,16 +173,3 @@ def _merged(one: Sequence[Record], other: Sequence[Record]) -> list[Record]:
 
 def _heads(block: Iterable[Record]) -> list[str]:
     return [record.text() for record in block if record.number in ("5", "11", "15", "51")]
-
-
-MAX_SYMBOLS: Final = 16
-"""Symbols of one QR Structured Append (JIS X 0510)."""
-
-
-def symbols(data: bytes, max_bytes: int = 2_953) -> list[bytes]:
-    """Payloads of a QR Structured Append: the bytes cut anywhere, even inside a character. `max_bytes`: what one symbol
-    holds (2,953 in version 40-L). Joining them is putting the bytes together in order, before anything is decoded."""
-    count = -(-len(data) // max_bytes)
-    if count > MAX_SYMBOLS:
-        raise LimitExceeded(f"{count} QR symbols; at most {MAX_SYMBOLS} belong together")
-    return [data[at : at + max_bytes] for at in range(0, len(data), max_bytes)]

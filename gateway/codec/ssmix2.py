@@ -179,14 +179,6 @@ def check_path(parts: Sequence[str], file: FileName) -> tuple[Issue, ...]:
     )
 
 
-def root_of(folders: Sequence[str]) -> str:
-    """Name of the storage root when the folders a file lies in have the six-level layout, else "".
-
-    In extended storage the file lies in a content folder that carries the document's name, or further below it.
-    """
-    return _layout(folders[: _content_folder(folders)])[0]
-
-
 def _layout(folders: Sequence[str]) -> tuple[str, tuple[str, ...]]:
     """(root, five folders below it) of a data type folder; ("", ()) without that layout."""
     below = tuple(folders[-5:])

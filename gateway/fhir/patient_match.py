@@ -7,9 +7,8 @@ from typing import Any
 from gateway.codec import fhir
 from gateway.errors import BadInput, InvalidParameter
 from gateway.fhir.messages import FhirRequest, FhirResponse, Refused, json_answer
-from gateway.fhir.pixm import authority_of
+from gateway.fhir.pixm import ids_of
 from gateway.model.caller import Scope
-from gateway.model.identity import PatientId
 from gateway.model.person import PersonRecord
 from gateway.ports import Resources
 from gateway.services.persons import Persons
@@ -30,7 +29,7 @@ def match(
     """
     patient, only_certain, count = _asked(body)
     demographics = demographics_of(patient)
-    ids = tuple(_ids(patient, persons))
+    ids = ids_of(patient, persons)
     if not ids and not demographics.names and not demographics.birth_date:
         raise Refused(422, "required", "a Patient to match has a name, a birth date or an identifier")
     found = persons.match(demographics, ids, scope, certain_only=only_certain, count=0)
@@ -88,13 +87,3 @@ def _asked(body: Mapping[str, Any]) -> tuple[Mapping[str, Any], bool, int]:
     if not isinstance(count, int) or isinstance(count, bool) or count < 0:
         raise InvalidParameter("count is a whole number")
     return patient, only_certain, min(count, MAX_COUNT)
-
-
-def _ids(patient: Mapping[str, Any], persons: Persons) -> list[PatientId]:
-    """Identifiers of authorities known here; others say nothing about anybody."""
-    found = []
-    for one in patient.get("identifier", ()):
-        oid = authority_of(str(one.get("system", "")), persons)
-        if oid and one.get("value"):
-            found.append(PatientId(str(one["value"]), oid))
-    return found

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from gateway.codec import fhir
 from gateway.errors import InvalidParameter, UnknownAuthority, UnknownPatient
 from gateway.fhir.messages import CONTENT_TYPE, FhirRequest, FhirResponse, Refused, json_answer
-from gateway.fhir.pixm import authority_of, patient_id
+from gateway.fhir.pixm import authority_of, ids_of, patient_id
 from gateway.model.caller import UNRESTRICTED, Caller
 from gateway.model.identity import PatientId
 from gateway.model.person import Fed, PersonFeed
@@ -52,8 +52,9 @@ def put(
     if errors := [one for one in findings if one.severity in ("error", "fatal")]:
         return Told(_invalid(errors), str(own))
     _refuse_my_number(patient, persons)
-    others = [id_ for id_ in _ids(patient, persons) if id_ != own]
-    if len(others) == len(_ids(patient, persons)):
+    given = ids_of(patient, persons)
+    others = [id_ for id_ in given if id_ != own]
+    if own not in given:
         raise Refused(400, "invariant", "the Patient does not carry the identifier of the request")
     survivor = _survivor(patient, persons)
     stored = resources.read("Patient", logical_id(own), UNRESTRICTED)
@@ -110,15 +111,6 @@ def _own(request: FhirRequest, persons: Persons) -> PatientId:
     found = patient_id(tokens[0], persons)
     if found is None:
         raise _no_domain()
-    return found
-
-
-def _ids(patient: Mapping[str, Any], persons: Persons) -> list[PatientId]:
-    found = []
-    for one in patient.get("identifier", ()):
-        oid = authority_of(str(one.get("system", "")), persons)
-        if oid and one.get("value"):
-            found.append(PatientId(str(one["value"]), oid))
     return found
 
 

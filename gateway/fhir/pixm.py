@@ -79,6 +79,16 @@ def about(request: FhirRequest, body: Mapping[str, Any] | None, persons: Persons
     return str(PatientId(value, oid)) if oid else ""
 
 
+def ids_of(patient: Mapping[str, Any], persons: Persons) -> tuple[PatientId, ...]:
+    """Identifiers of a Patient under authorities known here; others say nothing about anybody."""
+    found = []
+    for one in patient.get("identifier", ()):
+        oid = authority_of(str(one.get("system", "")), persons)
+        if oid and one.get("value"):
+            found.append(PatientId(str(one["value"]), oid))
+    return tuple(found)
+
+
 def _asked(request: FhirRequest, body: Mapping[str, Any] | None) -> tuple[list[str], list[str]]:
     sources = [value for name, value in request.query if name == "sourceIdentifier"]
     targets = [value for name, value in request.query if name == "targetSystem"]

@@ -8,7 +8,6 @@ import logging
 import queue
 import threading
 from collections.abc import Callable, Iterable
-from ipaddress import ip_address
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -16,6 +15,7 @@ import requests
 
 from gateway.codec import soap
 from gateway.ihe._client import Poster
+from gateway.model.caller import is_loopback
 
 _PAUSES_S: Final = (0.0, 1.0, 5.0)
 """Before each attempt."""
@@ -107,7 +107,7 @@ def allowed(peers: Iterable[str], *, loopback: bool) -> Callable[[str], bool]:
 
     def may_reply(address: str) -> bool:
         origin = _origin(address)
-        return origin is not None and (origin in origins or (loopback and _is_loopback(origin[1])))
+        return origin is not None and (origin in origins or (loopback and is_loopback(origin[1])))
 
     return may_reply
 
@@ -121,12 +121,3 @@ def _origin(url: str) -> tuple[str, str, int] | None:
     if found.scheme not in ("http", "https") or not found.hostname or found.username is not None:
         return None
     return found.scheme, found.hostname, port
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -1,6 +1,7 @@
 """Who asks, and what of the data they may see."""
 
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,3 +32,13 @@ class Scope:
 
 UNRESTRICTED = Scope(patients=None, confidentiality=None)
 """Open mode, and the node's own housekeeping (ingest, export by the operator)."""
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine alone: all that open mode listens on and sends to."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

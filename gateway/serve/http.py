@@ -16,7 +16,6 @@ import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Any, BinaryIO, NamedTuple, cast
 
 import orjson
@@ -32,7 +31,7 @@ from gateway.fhir.search import parse_form
 from gateway.ihe import PATHS, wsdl
 from gateway.ihe._soap import WireResponse
 from gateway.model.audit import AuditRecord
-from gateway.model.caller import Caller, Scope
+from gateway.model.caller import Caller, Scope, is_loopback
 from gateway.model.clock import Chance, Clock
 from gateway.model.identity import PatientId
 from gateway.ports import AuditLog
@@ -110,12 +109,7 @@ def is_loopback_name(host: str) -> bool:
     if found is None:
         return False
     name = found["name"].strip("[]").rstrip(".").lower()
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    try:
-        return ip_address(name).is_loopback
-    except ValueError:
-        return False
+    return name.endswith(".localhost") or is_loopback(name)
 
 
 def route_of(path: str) -> str:

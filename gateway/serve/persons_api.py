@@ -17,7 +17,7 @@ from flask import Flask, Response, request
 
 from gateway.codec import fhir
 from gateway.errors import BadInput, GatewayError, InvalidParameter, MissingParameter, UnknownResource, codes_for
-from gateway.fhir.pixm import authority_of
+from gateway.fhir.pixm import ids_of
 from gateway.model.audit import AuditRecord
 from gateway.model.caller import Caller, Scope
 from gateway.model.identity import PatientId
@@ -111,14 +111,10 @@ def _preview(api: PersonsApi, caller: Caller) -> Answer:
     patient = _object(api).get("patient")
     if not isinstance(patient, dict) or patient.get("resourceType") != "Patient":
         raise MissingParameter('"patient" is a FHIR Patient')
-    ids = []
-    for one in patient.get("identifier", ()):
-        oid = authority_of(str(one.get("system", "")), api.persons)
-        if oid and one.get("value"):
-            ids.append(PatientId(str(one["value"]), oid))
+    ids = ids_of(patient, api.persons)
     if not ids:
         raise InvalidParameter("the Patient carries no identifier of an authority known here")
-    event = PersonFeed("add", tuple(ids), demographics=demographics_of(patient), transaction="preview")
+    event = PersonFeed("add", ids, demographics=demographics_of(patient), transaction="preview")
     found = api.persons.preview(event, api.scope(caller))
     candidates = [{"record": _person(record), "comparison": _comparison(said)} for record, said in found]
     return {"candidates": candidates}, " ".join(str(record.id) for record, _ in found[:10])

@@ -18,6 +18,7 @@ from gateway.translate.datatypes import (
     merit9,
     plain,
     quantity,
+    reference_named,
     unit_rest,
     words_rest,
 )
@@ -217,14 +218,8 @@ _BEYOND_TRIPLET, _NAME_ONLY = all_but(1, 2, 3), all_but(1, 2)
 @converter(rest=_maker_rest)
 def lot_maker(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
     """RXA-17, RXD-20: the maker by name, and by the code sent."""
-    concept = concept_of("^".join(raw.split("^")[:3]), segment, context)
-    if concept is None:
-        return None
-    coding = concept.get("coding", [{}])[0]
-    reference: Fragment = {"display": concept.get("text") or coding.get("code", "")}
-    if "code" in coding:
-        reference["identifier"] = {k: coding[s] for k, s in (("system", "system"), ("value", "code")) if s in coding}
-    return {"lot": {"manufacturer": reference}}
+    reference = reference_named(raw, segment, context)
+    return {"lot": {"manufacturer": reference}} if reference else None
 
 
 def lot_words(lot: Fragment) -> list[str]:

@@ -7,7 +7,7 @@ JP_MedicationDosage, JP_MedicationDosage_Injection.
 
 from gateway.codec.er7 import Segment
 from gateway.translate.context import Context
-from gateway.translate.datatypes import Fragment, concept_of, cwe_rest, triplet_rest, words_of
+from gateway.translate.datatypes import Fragment, concept_of, cwe_rest, reference_named, triplet_rest, words_of
 from gateway.translate.leavings import keep
 from gateway.translate.people import EXTENSION
 from gateway.translate.rules import converter
@@ -70,13 +70,9 @@ def site_modifier(raw: str, fields: list[str], segment: Segment, context: Contex
 
 @converter(rest=triplet_rest)
 def administration_device(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
-    concept = concept_of("^".join(raw.split("^")[:3]), segment, context)
-    if concept is None:
+    reference = reference_named(raw, segment, context)
+    if reference is None:
         return None
-    coding = concept.get("coding", [{}])[0]
-    reference: Fragment = {"display": concept.get("text") or coding.get("code", "")}
-    if "code" in coding:
-        reference["identifier"] = {k: coding[s] for k, s in (("system", "system"), ("value", "code")) if s in coding}
     return dosage_of(extension=[{"url": EXTENSION + "JP_MedicationDosage_Device", "valueReference": reference}])
 
 

@@ -276,6 +276,18 @@ def words_of(concept: Fragment) -> str:
     return str(concept.get("text") or next((c["display"] for c in concept.get("coding", ()) if "display" in c), ""))
 
 
+def reference_named(raw: str, segment: Segment, context: Context) -> Fragment | None:
+    """A thing or company of which only a code and words are sent: a Reference by words and identifier."""
+    concept = concept_of("^".join(raw.split("^")[:3]), segment, context)
+    if concept is None:
+        return None
+    coding = concept.get("coding", [{}])[0]
+    reference: Fragment = {"display": concept.get("text") or coding.get("code", "")}
+    if "code" in coding:
+        reference["identifier"] = {k: coding[s] for k, s in (("system", "system"), ("value", "code")) if s in coding}
+    return reference
+
+
 @converter(rest=cwe_rest)
 def cwe(raw: str, fields: list[str], segment: Segment, context: Context) -> Fragment | None:
     return concept_of(raw, segment, context)

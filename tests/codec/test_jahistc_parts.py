@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.codec.jahistc import Notebook, NotebookError, Record, parse
-from gateway.codec.jahistc_parts import join, split, symbols
+from gateway.codec.jahistc_parts import join, split
 from gateway.errors import LimitExceeded
 
 LINES = [
@@ -110,13 +110,8 @@ def test_a_group_longer_than_a_part_cannot_be_split() -> None:
         split(whole(), data_id="1", max_bytes=150)
 
 
-def test_qr_symbols_are_cut_anywhere_and_joined_as_bytes() -> None:
+def test_pieces_of_qr_symbols_are_joined_as_bytes_wherever_they_were_cut() -> None:
     data = "JAHISTC08,1\r\n1,漢字 太郎,1,S450102\r\n".encode("cp932")
-    for size in range(3, len(data)):
-        assert b"".join(symbols(data, size)) == data if len(data) / size <= 16 else True
-    assert Record("1", ("漢字 太郎", "1", "S450102"), 2) in parse(b"".join(symbols(data, 5))).records
-
-
-def test_more_symbols_than_belong_together_are_refused() -> None:
-    with pytest.raises(LimitExceeded):
-        symbols(b"x" * 17, 1)
+    for size in range(1, len(data)):
+        pieces = [data[at : at + size] for at in range(0, len(data), size)]
+        assert Record("1", ("漢字 太郎", "1", "S450102"), 2) in parse(b"".join(pieces)).records

@@ -152,8 +152,8 @@ def test_folders_that_agree_and_folders_that_do_not() -> None:
         ("", ""),
     ],
 )
-def test_root_of(path: str, root: str) -> None:
-    assert ssmix2.root_of(PurePosixPath(path).parts[:-1]) == root
+def test_the_root_of_a_place(path: str, root: str) -> None:
+    assert ssmix2.place(path).root == root
 
 
 def test_data_types_are_the_36_entries_of_the_specification() -> None:

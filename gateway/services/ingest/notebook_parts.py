@@ -1,6 +1,7 @@
 """Parts of one split medication notebook (お薬手帳, record 911) that lie in the same folder belong together."""
 
 import os
+from pathlib import Path
 from typing import Final
 
 from gateway.translate.jahistc.source import part_of
@@ -23,12 +24,16 @@ def parts_beside(path: bytes, data: bytes, max_bytes: int) -> list[bytes]:
         for number, entry in enumerate(entries):
             if number >= MOST:
                 break
-            if entry.name != own and entry.is_file() and part_of(other := _notebook(entry.path, max_bytes)) == wanted:
+            if (
+                entry.name != own
+                and entry.is_file()
+                and part_of(other := notebook_bytes(entry.path, max_bytes)) == wanted
+            ):
                 found[entry.name] = other
     return [found[name] for name in sorted(found)]
 
 
-def _notebook(path: bytes, max_bytes: int) -> bytes:
+def notebook_bytes(path: bytes | Path, max_bytes: int) -> bytes:
     """The bytes of a file that begins like a notebook, else nothing."""
     try:
         with open(path, "rb") as stream:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import orjson
 
+from gateway.codec.fhir import deeper
 from gateway.model.outcome import Issue
 from gateway.translate import times
 from gateway.translate.exchange_spec import exact
@@ -97,28 +98,13 @@ def parse(data: bytes) -> tuple[dict[str, Any], list[Issue]]:
         raise Refused(*issues, finding("E-JSON", "")) from None
     if not isinstance(shape, dict):
         raise Refused(*issues, finding("E-JSON", ""))
-    if _deep(shape):
+    if deeper(shape, MAX_DEPTH):
         raise Refused(*issues, finding("E-LIMIT", ""))
     try:
         value: dict[str, Any] = exact.loads(text)
     except (ValueError, RecursionError):
         raise Refused(*issues, finding("E-JSON", "")) from None
     return value, issues
-
-
-def _deep(value: dict[str, Any]) -> bool:
-    """Level by level, so that depth costs no stack."""
-    level: list[Any] = [value]
-    for _ in range(MAX_DEPTH):
-        level = [
-            child
-            for parent in level
-            for child in (parent.values() if type(parent) is dict else parent)
-            if type(child) is dict or type(child) is list
-        ]
-        if not level:
-            return False
-    return True
 
 
 # -- header -----------------------------------------------------------------------------------------------------------
