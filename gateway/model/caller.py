@@ -6,12 +6,38 @@ from ipaddress import ip_address
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The requesting party as authenticated at the edge. In open mode it is the anonymous loopback caller."""
+    """The requesting party as authenticated at the edge: the node by its certificate, the person by an assertion (XUA) or
+    a token (IUA). In open mode it is the anonymous loopback caller. Nothing here is ever filled in by a default that was
+    not said and checked: what is empty was not said."""
 
     node: str = "loopback"
+    """Id of the `[[security.nodes]]` row of the certificate."""
     user: str = ""
-    role: str = ""
+    """NameID of the assertion, `sub` of the token."""
+    user_name: str = ""
+    issuer: str = ""
+    """Who vouches for the user."""
+    assertion: str = ""
+    """ID of the assertion, `jti` of the token."""
+    roles: tuple[str, ...] = ()
+    """`code^^scheme`"""
     purpose: str = ""
+    """XSPA word: TREATMENT, EMERGENCY, REQUEST ..."""
+    organization: str = ""
+    """Id (URI) of the organisation the person acts for."""
+    organization_name: str = ""
+    home: str = ""
+    """homeCommunityId the assertion or token names."""
+    patient: str = ""
+    """CX of the one patient the assertion (resource-id) or token (patient_id) is about."""
+    client: str = ""
+    """client_id of the token."""
+    scopes: tuple[str, ...] = ()
+    """SMART scopes of the token."""
+    authenticated: str = ""
+    """When the person proved who they are: instant, UTC."""
+    break_glass: str = ""
+    """btg_id the caller refers to."""
     address: str = "127.0.0.1"
 
 
