@@ -22,7 +22,7 @@ def test_unrestricted_limits_nothing() -> None:
 
 
 def test_nobody_in_particular_may_nothing_in_particular() -> None:
-    assert (Caller().user, Caller().role, Caller().purpose) == ("", "", "")
+    assert (Caller().user, Caller().roles, Caller().purpose) == ("", (), "")
 
 
 def test_a_scope_cannot_be_widened_afterwards() -> None:
