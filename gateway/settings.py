@@ -214,6 +214,21 @@ class ExchangeSpec(Section):
     """Item -> lowest and highest accepted value, instead of those of the convention's table."""
 
 
+class Signatures(Section):
+    """Whose signatures on documents count (HPKI). Relative paths count from the folder of the configuration file."""
+
+    roots_file: str = ""
+    """PEM: root certificates of signers."""
+    intermediates_file: str = ""
+    """PEM: certificates between those and the signers, for signatures that do not enclose them."""
+    crl_files: tuple[str, ...] = ()
+    """Revocation lists, PEM or DER; without a current one of each issuer nothing passes."""
+    time_stampers_file: str = ""
+    """PEM: root certificates of time-stamping authorities."""
+    policies: tuple[str, ...] = ()
+    """OIDs of which a signer's certificate has to carry one; empty: any."""
+
+
 class Settings(Section):
     community: Community = Community()
     database: Database = Database()
@@ -231,6 +246,7 @@ class Settings(Section):
     mapping: Mapping = Mapping()
     exchange_spec: ExchangeSpec = ExchangeSpec()
     matching: Matching = Matching()
+    signatures: Signatures = Signatures()
     directory: Path = Field(default=Path(), exclude=True)
     """Folder of the configuration file: relative paths and rejects.jsonl belong there."""
 
