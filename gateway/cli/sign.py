@@ -16,7 +16,7 @@ def sign(
     cert: Annotated[Path, typer.Option("--cert", help="PEM: the signer's certificate, then its chain.")],
     out: Annotated[Path, typer.Option("--out", help="Where the signed document or the signature goes.")],
     key: Annotated[Path | None, typer.Option("--key", help="PEM file of the private key.")] = None,
-    module: Annotated[Path | None, typer.Option("--pkcs11", help="PKCS#11 library of a card or HSM.")] = None,
+    module: Annotated[Path | None, typer.Option("--module", help="PKCS#11 library of a card or HSM.")] = None,
     token: Annotated[str, typer.Option("--token", help="Label of the token.")] = "",
     label: Annotated[str, typer.Option("--label", help="Label of the key on the token.")] = "",
     pin_file: Annotated[
@@ -30,7 +30,7 @@ def sign(
     from gateway.services.signatures.signing import Signer, sign_detached, sign_xml
 
     if (key is None) == (module is None):
-        raise typer.BadParameter("either --key or --pkcs11", param_hint="--key")
+        raise typer.BadParameter("either --key or --module", param_hint="--key")
     need([one for one in (file, cert, key, module, pin_file) if one])
     if out.exists():
         raise ConfigurationError(f"{shown(out)}: exists already")

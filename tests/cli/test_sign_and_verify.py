@@ -120,7 +120,7 @@ def test_on_a_token(folder: Path, pki: World, monkeypatch: pytest.MonkeyPatch) -
         subprocess.run(["softhsm2-util", *words], cwd=folder, check=True, capture_output=True, timeout=60)
     (folder / "pin").write_text("5678")
     (folder / "wrong").write_text("0000")
-    card = ["--cert", "card.pem", "--pkcs11", str(SOFTHSM), "--token", "hpki", "--label", "sign", "--pin-file"]
+    card = ["--cert", "card.pem", "--module", str(SOFTHSM), "--token", "hpki", "--label", "sign", "--pin-file"]
     assert run(["sign", "rx.xml", *card, "pin", "--out", "signed.xml"]) == 0
     assert run(["verify", "signed.xml"]) == 0
     assert run(["sign", "rx.xml", *card, "wrong", "--out", "other.xml"]) == 3
