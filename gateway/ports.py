@@ -11,7 +11,7 @@ from gateway.model.audit import AuditRecord
 from gateway.model.caller import Scope
 from gateway.model.document import Association, DocumentQuery, StoredEntry
 from gateway.model.identity import Facts, Linked, Pair, PatientId, Statement
-from gateway.model.ingest import Applied, FileOutcome, Kept, Reject, Seen
+from gateway.model.ingest import Applied, FileOutcome, Kept, KeptBlob, Reject, Seen
 from gateway.model.outcome import StayEvent
 from gateway.model.person import Comparison, Decision, Demographics, HistoryLine
 from gateway.model.resource import SearchPage, SearchPlan, StoredResource
@@ -51,11 +51,29 @@ class Documents(Protocol):
         """Associations with one of `uuids` on either end, both ends visible in the scope."""
 
 
+class Received(NamedTuple):
+    """A document that was taken in as a stream. Its bytes are safe; they stay only when the transaction of its metadata
+    stores `blob` (storage/keep_documents.py keep_blobs)."""
+
+    blob: KeptBlob
+    sha1: str
+    """Lower-case hex, as a registry's `hash` has it (ITI TF-3: 4.2.3.2.10)."""
+
+    @property
+    def size(self) -> int:
+        return self.blob.size
+
+
 class Blobs(Protocol):
     """Original bytes by SHA-256."""
 
     def open(self, sha256: str) -> BinaryIO:
-        """A stream that raises DamagedContent when the bytes read do not match the address; UnknownDocument."""
+        """A stream that raises DamagedContent when the bytes read do not match the address; UnknownDocument;
+        Unavailable."""
+
+    def receive(self, pieces: Iterable[bytes], max_bytes: int) -> Received:
+        """Takes a document of unknown size in pieces; durable when it returns, in bounded memory. Raises LimitExceeded
+        above `max_bytes`, Unavailable when the store cannot take it, and what `pieces` raises; nothing stays then."""
 
 
 class Identities(Protocol):
