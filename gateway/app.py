@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, entry_points, version
 from typing import Any, BinaryIO, cast
 
 import requests
@@ -33,8 +33,10 @@ from gateway.model.caller import UNRESTRICTED, Caller, Scope
 from gateway.model.clock import Chance, Clock
 from gateway.model.identity import PatientId
 from gateway.model.resource import ReferenceClause, SearchPlan
+from gateway.ports import MedicalIdAgency
 from gateway.profiles.validator import Validator
 from gateway.profiles.xml_format import FhirXml
+from gateway.sandbox.medical_id import SandboxAgency
 from gateway.serve.http import FederatedQuestion, HttpServices, create_app
 from gateway.serve.metrics import MllpMetrics
 from gateway.serve.mllp import MllpServer
@@ -50,6 +52,7 @@ from gateway.services.ingest.reading import Reader, make_reader
 from gateway.services.ingest.run import Ingestor
 from gateway.services.ingest.workers import read_all
 from gateway.services.matching import Matching
+from gateway.services.medical_id import MedicalIds, Participant
 from gateway.services.notebooks import owner_of
 from gateway.services.notify import Notifier
 from gateway.services.persons import Persons
@@ -114,7 +117,28 @@ def matching(settings: Settings) -> Matching | None:
     """What compares records; None when it is off. Raises ConfigurationError for weights that cannot be read."""
     if settings.matching.mode == "off":
         return None
-    return Matching.load(None, tuple(one.authority() for one in settings.authorities))
+    return Matching.load(settings.matching_weights, settings.known_authorities)
+
+
+def _medical_authority(settings: Settings) -> str:
+    """OID of the medical ID. Raises ConfigurationError when it is not clear which it is."""
+    if settings.medical_id.authority:
+        return domains(settings, [settings.medical_id.authority], "medical_id")[0]
+    found = [one.oid for one in settings.authorities if one.kind == "medical-id"]
+    if len(found) != 1:
+        raise ConfigurationError("medical_id.authority has to name one of the [[authorities]] of kind medical-id")
+    return found[0]
+
+
+def _agency(name: str, settings: Settings) -> MedicalIdAgency:
+    """Who gives medical IDs out. Raises ConfigurationError for a name nobody installed."""
+    if name == "simulator":
+        return SandboxAgency(file=settings.directory / "medical-id-simulator.json")
+    found = next(iter(entry_points(group="gateway.agencies", name=name)), None)
+    if found is None:
+        raise ConfigurationError(f"medical_id.agency: no installed package offers {name!r} (group gateway.agencies)")
+    agency: MedicalIdAgency = found.load()(settings)
+    return agency
 
 
 def senders(settings: Settings) -> tuple[Sender, ...]:
@@ -226,10 +250,34 @@ class Node:
             index=self.parts.persons,
             keeping=self.parts.keeping,
             clock=self.clock,
-            authorities=tuple(one.authority() for one in self.settings.authorities),
+            authorities=self.settings.known_authorities,
             affinity_domain=self.settings.community.affinity_domain,
             matching=matching(self.settings),
             automatic=self.settings.matching.mode == "auto",
+        )
+
+    def medical_ids(self) -> MedicalIds | None:
+        """None where no agency is configured. Raises ConfigurationError."""
+        wanted = self.settings.medical_id
+        if not wanted.agency:
+            return None
+        return MedicalIds(
+            persons=self.persons(),
+            index=self.parts.persons,
+            keeping=self.parts.keeping,
+            agency=_agency(wanted.agency, self.settings),
+            clock=self.clock,
+            authority=_medical_authority(self.settings),
+            participants=tuple(
+                Participant(
+                    one.institution,
+                    one.name,
+                    frozenset(domains(self.settings, one.authorities, "participants")),
+                    one.since,
+                    one.until,
+                )
+                for one in self.settings.participants
+            ),
         )
 
     def fhir(self) -> FhirServices:
@@ -343,6 +391,7 @@ class Node:
             mode=self.settings.security.mode,
             max_body_bytes=self.settings.http.max_body_bytes,
             counts=counts,
+            medical_ids=self.medical_ids(),
         )
 
     def federate(self, documents: DocumentServices, question: FederatedQuestion, caller: Caller) -> dict[str, Any]:

@@ -161,7 +161,8 @@ class PersonIndex(Protocol):
 
 class MedicalIdAgency(Protocol):
     """Who gives medical IDs out (医療等ID, 広域ID). Every method raises Unavailable when it does not answer, and
-    InvalidParameter for a number it does not hold."""
+    InvalidParameter for a number it does not hold. The same request again is answered as before: what followed from
+    the first may have been lost on our side."""
 
     def issue(self, person: Demographics) -> str:
         """The person's number; the same person has the same one."""

@@ -173,7 +173,8 @@ class HistoryLine(NamedTuple):
     at: str
     event_time: str
     what: str
-    """`added`, `revised`, `merged`, `linked`, `unlinked`, `separated`, `decided`, `undone`, `deleted`."""
+    """`added`, `revised`, `merged`, `linked`, `unlinked`, `separated`, `decided`, `undone`, `deleted`; of a medical ID
+    `issued`, `replaced`, `suspended`, `resumed`."""
     ids: tuple[PatientId, ...]
     who: str
     rule: str

@@ -170,10 +170,12 @@ def relink(driver: Driver, derive: Derivations, changes: IdentityChanges, now: s
             _assign(driver, derive.enterprise_id([own for own in members if own not in dead] or members), members)
     for own in sorted(dead, key=str):
         driver.run("DELETE FROM identity WHERE authority = ? AND value = ?", (own.authority, own.value))
+    same: dict[PatientId, list[PatientId]] = {}
+    for id_ in touched_ids:
+        same.setdefault(resolve(id_, subsumed), []).append(id_)
     for shared in sorted(touched_ids, key=str):
         if not _is_record(driver, shared):
-            same = [id_ for id_ in touched_ids if resolve(id_, subsumed) == shared]
-            _assign_shared(driver, shared, [] if shared in dead else same)
+            _assign_shared(driver, shared, [] if shared in dead else same.get(shared, ()))
     ties.hold(pairs, linked.held)
     flipped = _set_states(driver, group, gone, dict(linked.subsumed))
     after = {own: "" if own in dead else _eid(driver, own) for own in records}

@@ -22,8 +22,10 @@ STATEMENTS = (
 )
 _WORDS = {
     "merge": "merged", "change-id": "merged", "link": "linked", "unlink": "unlinked", "delete": "deleted",
-    "undo": "undone",
+    "undo": "undone", "issue": "issued",
 }  # fmt: skip
+_MEDICAL = {"delete": "suspended", "undo": "resumed", "change-id": "replaced"}
+"""The same acts on a medical ID have names of their own."""
 
 
 class Ties:
@@ -146,7 +148,8 @@ def keep_statements(driver: Driver, statements: Iterable[Statement], now: str) -
         driver.insert(person_statement, [row])
         touched |= {one.one, one.other}
         ids = list(dict.fromkeys((one.one, one.other)))
-        write_history(driver, now, one.event_time, _WORDS[one.kind], ids, one.who, one.rule or one.transaction, "")
+        word = (_MEDICAL if one.transaction == "medical-id" else {}).get(one.kind, _WORDS[one.kind])
+        write_history(driver, now, one.event_time, word, ids, one.who, one.rule or one.transaction, "")
     return touched
 
 

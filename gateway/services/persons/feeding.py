@@ -127,10 +127,11 @@ def statement(
     transaction: str,
     control_id: str = "",
     undoes: str = "",
+    rule: str = "",
 ) -> Statement:
     words = (kind, one.value, one.authority, other.value, other.authority, event_time(time), who, control_id, undoes)
     hash_ = hashlib.sha256(orjson.dumps(words)).hexdigest()
-    return Statement(kind, one, other, event_time(time), hash_, who, transaction, "", undoes)
+    return Statement(kind, one, other, event_time(time), hash_, who, transaction, rule, undoes)
 
 
 def outcome(event: PersonFeed, kept: tuple[KeptMessage, ...]) -> FileOutcome:
