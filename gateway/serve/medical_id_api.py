@@ -63,7 +63,7 @@ class MedicalIdApi:
 
     def issue(self, caller: Caller) -> Answer:
         holder = cx(self.api.object().get("holder"), '"holder"')
-        number = self.ids.issue(holder, caller, self.api.scope(caller))
+        number = self.ids.assign(holder, caller, self.api.scope(caller))
         return self._state(number, caller)
 
     def replace(self, caller: Caller) -> Answer:

@@ -61,7 +61,7 @@ class MedicalIds:
     participants: tuple[Participant, ...] = ()
     """Who may ask for numbers; none: every facility that is known here."""
 
-    def issue(self, holder: PatientId, caller: Caller, scope: Scope) -> PatientId:
+    def assign(self, holder: PatientId, caller: Caller, scope: Scope) -> PatientId:
         """Asks the agency for the number of the person behind a facility's number, and ties it to that. The same
         person has the same number, whoever asks. Raises UnknownPatient, Forbidden (the facility takes no part),
         InvalidParameter (the agency refuses) and Unavailable."""

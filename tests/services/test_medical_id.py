@@ -22,12 +22,12 @@ def test_issuing_links_the_numbers_of_one_person(tmp_path: Path) -> None:
             w.feed("add", one)
         w.feed("add", c("5"), known=TANAKA)
         ids = _ids(w, SandboxAgency())
-        number = ids.issue(a("1"), CALLER, UNRESTRICTED)
-        assert number == ids.issue(b("9"), CALLER, UNRESTRICTED) != ids.issue(c("5"), CALLER, UNRESTRICTED)
+        number = ids.assign(a("1"), CALLER, UNRESTRICTED)
+        assert number == ids.assign(b("9"), CALLER, UNRESTRICTED) != ids.assign(c("5"), CALLER, UNRESTRICTED)
         assert w.xref(a("1"), B) == ["9@22"]
         assert ids.state(number, UNRESTRICTED) == ("active", (a("1"), b("9")), None)
         with pytest.raises(UnknownPatient):
-            ids.issue(a("77"), CALLER, UNRESTRICTED)
+            ids.assign(a("77"), CALLER, UNRESTRICTED)
 
 
 def test_a_replaced_number_leads_nowhere_and_its_holders_to_the_new_one(tmp_path: Path) -> None:
@@ -35,8 +35,8 @@ def test_a_replaced_number_leads_nowhere_and_its_holders_to_the_new_one(tmp_path
         for one in (a("1"), b("9"), c("5")):
             w.feed("add", one)
         ids = _ids(w, SandboxAgency())
-        old = ids.issue(a("1"), CALLER, UNRESTRICTED)
-        ids.issue(b("9"), CALLER, UNRESTRICTED)
+        old = ids.assign(a("1"), CALLER, UNRESTRICTED)
+        ids.assign(b("9"), CALLER, UNRESTRICTED)
         new = ids.replace(old, "card lost", CALLER, UNRESTRICTED)
         assert ids.state(old, UNRESTRICTED) == ("replaced", (), new)
         assert ids.state(new, UNRESTRICTED).holders == (a("1"), b("9"))
@@ -55,8 +55,8 @@ def test_a_suspended_number_links_nobody_until_it_is_resumed(tmp_path: Path) -> 
         for one in (a("1"), b("9")):
             w.feed("add", one)
         ids = _ids(w, SandboxAgency())
-        number = ids.issue(a("1"), CALLER, UNRESTRICTED)
-        ids.issue(b("9"), CALLER, UNRESTRICTED)
+        number = ids.assign(a("1"), CALLER, UNRESTRICTED)
+        ids.assign(b("9"), CALLER, UNRESTRICTED)
         ids.suspend(number, "misused", CALLER, UNRESTRICTED)
         assert w.xref(a("1")) == []
         assert ids.state(number, UNRESTRICTED).state == "suspended"
@@ -74,10 +74,10 @@ def test_an_agency_that_does_not_answer_changes_nothing(tmp_path: Path) -> None:
         w.feed("add", a("1"))
         agency = SandboxAgency()
         ids = _ids(w, agency)
-        number = ids.issue(a("1"), CALLER, UNRESTRICTED)
+        number = ids.assign(a("1"), CALLER, UNRESTRICTED)
         agency.reachable = False
         for act in (
-            lambda: ids.issue(a("1"), CALLER, UNRESTRICTED),
+            lambda: ids.assign(a("1"), CALLER, UNRESTRICTED),
             lambda: ids.suspend(number, "", CALLER, UNRESTRICTED),
         ):
             with pytest.raises(Unavailable):
