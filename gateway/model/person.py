@@ -50,6 +50,10 @@ class Demographics:
     """Of a multiple birth (PID-25); twins are told apart by it where senders fill it."""
     multiple_birth: bool | None = None
     deceased: bool | None = None
+    accounts: tuple[str, ...] = ()
+    """Account numbers (PID-18): `value`, or CX where their authority is known."""
+    mothers_ids: tuple[str, ...] = ()
+    """The mother's numbers (PID-21), likewise."""
 
 
 FeedKind = Literal["add", "revise", "merge", "link", "unlink", "change-id", "delete"]
@@ -117,6 +121,10 @@ class PersonQuery:
     address: str = ""
     telecom: str = ""
     mothers_maiden_name: str = ""
+    account: str = ""
+    """Of PID-18: `value`, or CX to ask for it under its authority alone."""
+    mothers_id: str = ""
+    """Of PID-21, likewise."""
     active: bool | None = None
     patient: str = ""
     """Logical id of a Patient (`_id`)."""
