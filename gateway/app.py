@@ -21,8 +21,12 @@ from gateway.errors import ConfigurationError, InvalidParameter
 from gateway.fhir.server import FhirServices
 from gateway.ihe import iti10, iti46
 from gateway.ihe._client import Call, Peer, Poster
-from gateway.ihe._held import Held
+from gateway.ihe._continuation import KEPT as POINTERS
+from gateway.ihe._continuation import KEPT_S as POINTERS_S
+from gateway.ihe._continuation import Continuations
+from gateway.ihe._held import Held, Remembered
 from gateway.ihe._later import Deliveries, allowed
+from gateway.ihe._remembered import CONTINUATION, CORRELATIONS, QUERY
 from gateway.ihe._soap import WireResponse
 from gateway.ihe._transaction import Sender
 from gateway.ihe._v2 import Replies, V2Services, answer, failed
@@ -33,7 +37,7 @@ from gateway.model.caller import UNRESTRICTED, Caller, Scope
 from gateway.model.clock import Chance, Clock
 from gateway.model.identity import PatientId
 from gateway.model.resource import ReferenceClause, SearchPlan
-from gateway.ports import MedicalIdAgency
+from gateway.ports import MedicalIdAgency, Outbox
 from gateway.profiles.validator import Validator
 from gateway.profiles.xml_format import FhirXml
 from gateway.sandbox.medical_id import SandboxAgency
@@ -324,6 +328,7 @@ class Node:
             senders=senders(self.settings),
             visits=self._visits,
             scope_of=scope_of,
+            continuations=Continuations(Remembered(parts.memory, self.clock, "ITI-21", QUERY, POINTERS, POINTERS_S)),
         )
 
     def _visits(self, patient: str, scope: Scope) -> list[dict[str, Any]]:
@@ -334,7 +339,7 @@ class Node:
 
     def v3(self, later: Later | None = None) -> V3Services:
         """What /pixv3, /pdqv3 and /xcpd work with; without `later` nothing is answered but on the same connection."""
-        community, monotonic = self.settings.community, self.clock.monotonic
+        community, memory = self.settings.community, self.parts.memory
         peers = [url for peer in self.settings.peers for url in (peer.xcpd, peer.xca, peer.fhir)]
         return V3Services(
             persons=self.persons(),
@@ -343,9 +348,9 @@ class Node:
             affinity_domain=community.affinity_domain,
             device=community.id.removeprefix("urn:oid:"),
             scope_of=scope_of,
-            continuations=Held(monotonic),
-            correlations=Held(monotonic, most=100_000, seconds=CORRELATION_S),
-            discoveries=Held(monotonic, seconds=CORRELATION_S),
+            continuations=Remembered(memory, self.clock, "ITI-47", CONTINUATION),
+            correlations=Remembered(memory, self.clock, "ITI-55", CORRELATIONS, 100_000, CORRELATION_S),
+            discoveries=Held(self.clock.monotonic, seconds=CORRELATION_S),
             later=later,
             may_reply=allowed(peers, loopback=self.settings.security.mode == "open"),
             senders=senders(self.settings),
@@ -481,7 +486,7 @@ def serve(settings: Settings, roles: tuple[str, ...] = ROLES, *, announce: Calla
     """Runs a node until SIGTERM or SIGINT. Raises ConfigurationError and Unavailable before it listens; `announce`
     is called when it does."""
     check_may_serve(settings, roles)
-    with storage(settings) as parts, _deliveries() as later:
+    with storage(settings) as parts, _deliveries(parts.outbox) as later:
         listening: dict[str, Any] = {}
         node = Node(settings, parts)
         counts = MllpMetrics()
@@ -508,9 +513,9 @@ def _session() -> Poster:
 
 
 @contextmanager
-def _deliveries() -> Iterator[Deliveries]:
+def _deliveries(outbox: Outbox) -> Iterator[Deliveries]:
     """What answers to other communities go out by that are not given on the same connection."""
-    later = Deliveries(_session())
+    later = Deliveries(_session(), outbox)
     try:
         yield later
     finally:

@@ -200,6 +200,22 @@ class Outbox(Protocol):
     def fail(self, number: int) -> None:
         """Counts one more attempt; the job stays open."""
 
+    def add(self, kind: str, payload: str) -> None:
+        """A job that nothing else caused; returns after the commit."""
+
+
+class Memory(Protocol):
+    """What a face has to know again between two messages of one conversation, also after a restart: small, and gone
+    after its time. Keys are JSON lists of texts, so that everything under the beginning of a key can be dropped."""
+
+    def put(self, kind: str, key: Sequence[str], value: str, now: str, until: str, most: int) -> None:
+        """Returns after the commit. `now`, `until`: instants (UTC); of a kind at most about `most`, the oldest go."""
+
+    def get(self, kind: str, key: Sequence[str], now: str) -> str | None: ...
+
+    def drop(self, kind: str, key: Sequence[str]) -> bool:
+        """This key and all it begins; whether there was any."""
+
 
 class Described(NamedTuple):
     """What a Patient says about its person, made ready for searching and matching."""

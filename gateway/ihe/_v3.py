@@ -13,7 +13,7 @@ from lxml import etree
 from gateway.codec import hl7v3, soap
 from gateway.codec.hl7v3 import II, Detail, Head, Wrapper
 from gateway.errors import BadInput, GatewayError, UnknownAuthority, codes_for
-from gateway.ihe._held import Held
+from gateway.ihe._held import Holding
 from gateway.ihe._soap import (
     MAJOR,
     SERIOUS,
@@ -95,10 +95,10 @@ class V3Services:
     device: str
     """OID of this node as a device."""
     scope_of: Callable[[Caller], Scope]
-    continuations: Held[Continuation]
-    correlations: Held[tuple[Correlation, ...]]
+    continuations: Holding[Continuation]
+    correlations: Holding[tuple[Correlation, ...]]
     """By enterprise id: what XCPD questions told (ITI TF-2: 3.55.4.1.2.4)."""
-    discoveries: Held[Any]
+    discoveries: Holding[Any]
     """Our own deferred and asynchronous questions by their message id, and then their answers."""
     later: Later | None = None
     may_reply: Callable[[str], bool] = soap.nowhere

@@ -17,6 +17,7 @@ from gateway.storage.documents import DocumentTable
 from gateway.storage.engines import WRITER_CACHE_KIB, Lookups, open_engine
 from gateway.storage.identities import IdentityTable
 from gateway.storage.keeping import Store
+from gateway.storage.memory import MemoryTable
 from gateway.storage.persons import PersonTable
 from gateway.storage.reindex import reindex
 from gateway.storage.resources import ResourceTable
@@ -38,6 +39,7 @@ class Storage:
     outbox: OutboxTable
     keeping: Store
     persons: PersonTable
+    memory: MemoryTable
     lookups: Lookups
 
     def close(self) -> None:
@@ -67,6 +69,8 @@ def open_storage(url: str, blob_directory: Path, *, affinity_domain: str, derive
     blobs = BlobStore(engine, blob_directory)
     lookups = Lookups(engine)
     identities = IdentityTable(lookups, affinity_domain)
+    memory = MemoryTable(lookups, writer)
+    memory.sweep(instant(clock.now()))
     return Storage(
         engine=engine,
         writer=writer,
@@ -78,6 +82,7 @@ def open_storage(url: str, blob_directory: Path, *, affinity_domain: str, derive
         outbox=OutboxTable(engine, writer, clock),
         keeping=Store(engine, writer, blobs, derive, clock),
         persons=PersonTable(lookups, identities, writer, derive, clock, affinity_domain),
+        memory=memory,
         lookups=lookups,
     )
 

@@ -47,7 +47,9 @@ def identity(folder: Path, size: material.Size) -> Iterator[Figure]:
             for kind, figures in found.items():
                 figures[wanted] = _slow(index, kind, asked)
         ratio, note = _cross_reference(index, database, size.queries * 50)
-    rates = (f"{count:,} persons {cpu:,.0f}/s of CPU, {wall:,.0f}/s by the clock" for count, (cpu, wall) in known.items())
+    rates = (
+        f"{count:,} persons {cpu:,.0f}/s of CPU, {wall:,.0f}/s by the clock" for count, (cpu, wall) in known.items()
+    )
     rate = known[size.identities[-1]][0]
     yield Figure("identity, registrations with matching", rate, "/s", _FEEDS_A_SECOND, True, ", ".join(rates))
     yield Figure("identity, PIX query against a bare look-up", ratio, "x", 2.0, note=note)

@@ -27,7 +27,9 @@ SETTINGS = {
 
 
 def message(trigger: str, *segments: str, time: str = "20260102110000") -> bytes:
-    return adt(trigger, *segments, version="2.5", time=time, facility="TOKYO-HP", id_=f"C{abs(hash((trigger, segments)))}")
+    return adt(
+        trigger, *segments, version="2.5", time=time, facility="TOKYO-HP", id_=f"C{abs(hash((trigger, segments)))}"
+    )
 
 
 FILES = {
