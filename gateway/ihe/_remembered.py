@@ -21,8 +21,11 @@ def _query(value: PersonQuery) -> dict[str, Any]:
 
 def _query_of(said: dict[str, Any]) -> PersonQuery:
     known = {field.name for field in fields(PersonQuery)}
-    values = {name: tuple(one) if isinstance(one, list) else one for name, one in said.items() if name in known}
-    return PersonQuery(**{**values, "ids": _ids_of(said.get("ids", ()))})
+    values: dict[str, Any] = {
+        name: tuple(one) if isinstance(one, list) else one for name, one in said.items() if name in known
+    }
+    values["ids"] = _ids_of(said.get("ids", ()))
+    return PersonQuery(**values)
 
 
 def _ids(ids: Any) -> list[tuple[str, str]]:
