@@ -16,7 +16,7 @@ from gateway.errors import BadInput, GatewayError, UnknownAuthority, codes_for
 from gateway.ihe._held import Holding
 from gateway.ihe._soap import (
     MAJOR,
-    SERIOUS,
+    MINOR,
     SUCCESS,
     Audited,
     WireResponse,
@@ -280,7 +280,7 @@ def accept(asked: Asked, letter: str, services: V3Services, details: Iterable[De
 
 def refuse_feed(asked: Asked, refusal: Refusal, services: V3Services) -> Answered:
     body = accept(asked, refusal.letter, services, refusal.details)
-    return Answered(body, SERIOUS, detail=_words(refusal))
+    return Answered(body, MINOR, detail=_words(refusal))
 
 
 def refuse_query(
@@ -299,7 +299,7 @@ def refuse_query(
             hl7v3.control_act(trigger, hl7v3.query_ack(query_id, "AE"), hl7v3.verbatim(query)),
         )
         name = query_id.extension or query_id.root
-        return Answered(body, SERIOUS, patient(asked), object=name, detail=_words(refusal))
+        return Answered(body, MINOR, patient(asked), object=name, detail=_words(refusal))
 
     return refuse
 

@@ -76,6 +76,8 @@ class PersonFeed:
     control_id: str = ""
     transaction: str = ""
     """`ITI-8`, `ITI-104`, ..."""
+    nameless: bool = False
+    """The sender says that there is no name: it is not one he forgot."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,9 +97,11 @@ class Persons:
         (ITI-104), stored in place of one made of the demographics.
 
         Raises UnknownAuthority and UnknownPatient (`at` counts over ids, then prior ids) and InvalidParameter: a
-        merge that is circular, repeated or crosses domains, a change to a number that is in use, a My Number.
+        merge that is circular, repeated or crosses domains, a change to a number that is in use, a My Number; and
+        MissingName.
         """
         event = self.checked(event)
+        feeding.check_name(event)
         own = event.ids[0]
         before = self.index.by_id(own, UNRESTRICTED)
         if event.kind == "change-id" and event.demographics is None and patient is None:
