@@ -45,7 +45,7 @@ from gateway.serve.http import FederatedQuestion, HttpServices, create_app
 from gateway.serve.metrics import MllpMetrics
 from gateway.serve.mllp import MllpServer
 from gateway.serve.server import HttpServer, Listener, Together, run_until_signal
-from gateway.serve.worker import Worker
+from gateway.serve.worker import Leased, Worker
 from gateway.services.documents import DocumentServices
 from gateway.services.federate import Ask, Community, Question, ask_all, own_registry
 from gateway.services.feed import Feed, Readers
@@ -499,10 +499,17 @@ def serve(settings: Settings, roles: tuple[str, ...] = ROLES, *, announce: Calla
         if "mllp" in roles:
             mllp = _mllp(node, counts)
             listening["mllp"] = lambda: mllp.listening
-            listeners += [mllp, Worker(node.notifier().run_once)]
+            listeners.append(mllp)
+        listeners.append(_notifying(node))
         _LOG.info("process %s serves %s", os.getpid(), ", ".join(roles))
         run_until_signal(Together(*listeners), announce)
         _LOG.info("stopped; %s threads left", threading.active_count() - 1)
+
+
+def _notifying(node: Node) -> Worker:
+    """What tells other systems of changed ids: in every serving process, and in one of a database at a time."""
+    work = Leased("notifier", node.notifier().run_once, node.parts.memory, node.clock, str(node.chance.new_uuid()))
+    return Worker(work, ended=work.release)
 
 
 def _session() -> Poster:

@@ -216,6 +216,9 @@ class Memory(Protocol):
     def drop(self, kind: str, key: Sequence[str]) -> bool:
         """This key and all it begins; whether there was any."""
 
+    def claim(self, kind: str, key: Sequence[str], owner: str, now: str, until: str) -> bool:
+        """Whether the key is `owner`'s until then: nobody has it, or he had it, or its time is over."""
+
 
 class Described(NamedTuple):
     """What a Patient says about its person, made ready for searching and matching."""

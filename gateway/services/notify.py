@@ -81,7 +81,8 @@ class Notifier:
         marks = self.keeping.seen([consumer.mark for consumer in self.consumers])
         for consumer in self.consumers:
             seen = marks.get(consumer.mark)
-            self._done.setdefault(consumer.name, seen.size if seen else 0)
+            # Another process may have gone on meanwhile.
+            self._done[consumer.name] = max(self._done.get(consumer.name, 0), seen.size if seen else 0)
         worked = False
         for consumer in self.consumers:
             worked |= self._serve(consumer)
