@@ -19,7 +19,7 @@ from gateway.codec.mllp import Block
 from gateway.codec.packing import pack
 from gateway.errors import ConfigurationError, InvalidParameter
 from gateway.fhir.server import FhirServices
-from gateway.ihe import iti10, iti46
+from gateway.ihe import iti10, iti46, iti64
 from gateway.ihe._client import Call, Peer, Poster
 from gateway.ihe._continuation import KEPT as POINTERS
 from gateway.ihe._continuation import KEPT_S as POINTERS_S
@@ -58,7 +58,7 @@ from gateway.services.ingest.workers import read_all
 from gateway.services.matching import Matching
 from gateway.services.medical_id import MedicalIds, Participant
 from gateway.services.notebooks import owner_of
-from gateway.services.notify import Notifier
+from gateway.services.notify import MOVED, Consumer, Notifier
 from gateway.services.persons import Persons
 from gateway.services.persons.describing import describing
 from gateway.services.quality import Quality, make_quality_reader, merged
@@ -359,21 +359,24 @@ class Node:
             chance=self.chance,
         )
 
-    def notifier(self) -> Notifier:
-        """Tells the systems of `[[notify]]` of changed ids. Raises ConfigurationError for a domain nobody knows."""
+    def notifiers(self) -> tuple[Notifier, Notifier]:
+        """What tells the systems of `[[notify]]` of changed ids, and registries of numbers that moved. Raises
+        ConfigurationError for a domain nobody knows."""
         parts, community = self.parts, self.settings.community
-        find = facilities(self.settings).find
-        consumers = []
+        find, own = facilities(self.settings).find, community.id.removeprefix("urn:oid:")
+        consumers, registries = list[Consumer](), list[Consumer]()
         for one in self.settings.notify:
             wanted = frozenset(domains(self.settings, one.authorities, "notify"))
+            to = iti10.Receiver(one.name, one.host, one.port, one.application, one.facility, wanted, one.timeout_s)
             if one.url:
                 v3 = iti46.Receiver(one.name, one.url, one.device, wanted, one.timeout_s)
                 consumers.append(iti46.consumer(v3, Call(_session(), self.clock, self.chance), community.id))
-                continue
-            to = iti10.Receiver(one.name, one.host, one.port, one.application, one.facility, wanted, one.timeout_s)
-            consumers.append(iti10.consumer(to, self.clock, community.id.removeprefix("urn:oid:"), find))
-        cross_reference = self.persons().cross_reference
-        return Notifier(parts.outbox, parts.keeping, parts.audit, cross_reference, self.clock, consumers)
+            elif one.registry:
+                registries.append(iti64.consumer(to, self.clock, own, community.affinity_domain, find))
+            else:
+                consumers.append(iti10.consumer(to, self.clock, own, find))
+        told = partial(Notifier, parts.outbox, parts.keeping, parts.audit, self.persons().cross_reference, self.clock)
+        return told(consumers), told(registries, MOVED)
 
     def http(
         self, ready: Mapping[str, Any], counts: Callable[[], str] = str, later: Later | None = None
@@ -508,7 +511,12 @@ def serve(settings: Settings, roles: tuple[str, ...] = ROLES, *, announce: Calla
 
 def _notifying(node: Node) -> Worker:
     """What tells other systems of changed ids: in every serving process, and in one of a database at a time."""
-    work = Leased("notifier", node.notifier().run_once, node.parts.memory, node.clock, str(node.chance.new_uuid()))
+    persons, registries = node.notifiers()
+
+    def both() -> bool:
+        return any([persons.run_once(), registries.run_once()])
+
+    work = Leased("notifier", both, node.parts.memory, node.clock, str(node.chance.new_uuid()))
     return Worker(work, ended=work.release)
 
 

@@ -155,7 +155,8 @@ class MedicalId(Section):
 
 
 class NotifySettings(Section):
-    """A system that is told when the ids of a person change: over MLLP (ITI-10), or by SOAP with `url` (ITI-46)."""
+    """A system that is told when the ids of a person change: over MLLP (ITI-10), or by SOAP with `url` (ITI-46). A document
+    registry is told when a number belongs to another enterprise id (ITI-64)."""
 
     name: str = Field(min_length=1)
     host: str = ""
@@ -169,6 +170,8 @@ class NotifySettings(Section):
     timeout_s: float = Field(default=10, gt=0, le=300)
     url: str = ""
     """Its PIXv3 endpoint, instead of `host`."""
+    registry: bool = False
+    """It keeps documents under our enterprise ids: ITI-64 instead of ITI-10."""
     device: str = ""
     """OID of its device, the receiver of what it gets over SOAP."""
 
@@ -176,6 +179,8 @@ class NotifySettings(Section):
     def _one_way(self) -> "NotifySettings":
         if bool(self.host) == bool(self.url):
             raise ValueError("a consumer has a host (MLLP) or a url (SOAP)")
+        if self.registry and self.url:
+            raise ValueError("a registry is told over MLLP (ITI-64): it has a host")
         return self
 
 

@@ -18,7 +18,7 @@ from gateway.model.identity import Facts, PatientId, PersonKey, resolve, subsume
 from gateway.ports import Derivations
 from gateway.storage.engines import Driver
 from gateway.storage.keep_persons import DELETED, LIVE, SUBSUMED, Shown, index_persons
-from gateway.storage.keep_ties import Ties, write_changes
+from gateway.storage.keep_ties import Ties, tell_moved, write_changes
 from gateway.storage.schema import person as person_table
 
 MAX_HOLDERS = 64
@@ -164,10 +164,13 @@ def relink(driver: Driver, derive: Derivations, changes: IdentityChanges, now: s
     dead = gone | {own for own, _ in linked.subsumed}
     records = [own for own in group if _is_record(driver, own)]
     before = {own: _eid(driver, own) for own in records}
+    moved: list[tuple[PatientId, str, str]] = []
     for cluster in (*linked.clusters, *(frozenset([own]) for own in gone)):
         members = [own for own in cluster if own in before]
         if members:
-            _assign(driver, derive.enterprise_id([own for own in members if own not in dead] or members), members)
+            moved += _assign(
+                driver, derive.enterprise_id([own for own in members if own not in dead] or members), members
+            )
     for own in sorted(dead, key=str):
         driver.run("DELETE FROM identity WHERE authority = ? AND value = ?", (own.authority, own.value))
     same: dict[PatientId, list[PatientId]] = {}
@@ -180,6 +183,7 @@ def relink(driver: Driver, derive: Derivations, changes: IdentityChanges, now: s
     flipped = _set_states(driver, group, gone, dict(linked.subsumed))
     after = {own: "" if own in dead else _eid(driver, own) for own in records}
     write_changes(driver, changes.stated, before, after, pairs, derive, now)
+    tell_moved(driver, moved, now)
     changes.changed.clear()
     changes.before.clear()
     return Relinked(linked.conflicts, frozenset(flipped))
@@ -280,8 +284,10 @@ def _eid(driver: Driver, id_: PatientId) -> str:
     return row[0] if row else ""
 
 
-def _assign(driver: Driver, eid: str, cluster: Iterable[PatientId]) -> None:
-    """Gives every id of a cluster its enterprise id; rows of a person that already has it are left alone."""
+def _assign(driver: Driver, eid: str, cluster: Iterable[PatientId]) -> list[tuple[PatientId, str, str]]:
+    """Gives every id of a cluster its enterprise id; rows of a person that already has it are left alone. Returns the
+    ids whose documents have another one now: (id, before, now)."""
+    moved: list[tuple[PatientId, str, str]] = []
     for own in sorted(cluster, key=str):
         key = (own.authority, own.value)
         if _eid(driver, own) == eid:
@@ -291,11 +297,15 @@ def _assign(driver: Driver, eid: str, cluster: Iterable[PatientId]) -> None:
             " ON CONFLICT (authority, value) DO UPDATE SET eid = excluded.eid",
             (*key, eid),
         )
+        row = driver.row("SELECT eid FROM identity_patient WHERE authority = ? AND value = ?", key)
+        if row and row[0] != eid:
+            moved.append((own, row[0], eid))
         driver.run("UPDATE identity_patient SET eid = ? WHERE authority = ? AND value = ?", (eid, *key))
         patients = driver.rows("SELECT patient FROM identity_patient WHERE authority = ? AND value = ?", key)
         for (patient,) in patients:
             driver.run("UPDATE resource SET eid = ? WHERE patient = ?", (eid, patient))
             driver.run("UPDATE document SET eid = ? WHERE patient = ?", (eid, patient))
+    return moved
 
 
 def _assign_shared(driver: Driver, shared: PatientId, same: Iterable[PatientId]) -> None:

@@ -267,6 +267,13 @@ class Persons:
         row = self.index.by_patient(patient, scope)
         return next(iter(self.records([row], scope)), None) if row else None
 
+    def records_of(self, id: PatientId, scope: Scope) -> tuple[PatientId, ...]:
+        """The records an id stands for: itself, else those of the person whose enterprise id it is."""
+        if self.index.by_id(id, scope) is not None:
+            return (id,)
+        found = self.index.members([id.value], scope) if id.authority == self.affinity_domain else ()
+        return tuple(row.id for row in found)
+
     def record(self, id: PatientId, scope: Scope) -> PersonRecord | None:
         row = self.index.by_id(id, scope)
         return next(iter(self.records([row], scope)), None) if row else None
