@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, entry_points, version
 from typing import Any, BinaryIO, cast
 
 import requests
@@ -19,10 +19,14 @@ from gateway.codec.mllp import Block
 from gateway.codec.packing import pack
 from gateway.errors import ConfigurationError, InvalidParameter
 from gateway.fhir.server import FhirServices
-from gateway.ihe import iti10, iti46
+from gateway.ihe import iti10, iti46, iti64
 from gateway.ihe._client import Call, Peer, Poster
-from gateway.ihe._held import Held
+from gateway.ihe._continuation import KEPT as POINTERS
+from gateway.ihe._continuation import KEPT_S as POINTERS_S
+from gateway.ihe._continuation import Continuations
+from gateway.ihe._held import Held, Remembered
 from gateway.ihe._later import Deliveries, allowed
+from gateway.ihe._remembered import CONTINUATION, CORRELATIONS, QUERY
 from gateway.ihe._soap import WireResponse
 from gateway.ihe._transaction import Sender
 from gateway.ihe._v2 import Replies, V2Services, answer, failed
@@ -33,13 +37,15 @@ from gateway.model.caller import UNRESTRICTED, Caller, Scope
 from gateway.model.clock import Chance, Clock
 from gateway.model.identity import PatientId
 from gateway.model.resource import ReferenceClause, SearchPlan
+from gateway.ports import MedicalIdAgency, Outbox
 from gateway.profiles.validator import Validator
 from gateway.profiles.xml_format import FhirXml
+from gateway.sandbox.medical_id import SandboxAgency
 from gateway.serve.http import FederatedQuestion, HttpServices, create_app
 from gateway.serve.metrics import MllpMetrics
 from gateway.serve.mllp import MllpServer
 from gateway.serve.server import HttpServer, Listener, Together, run_until_signal
-from gateway.serve.worker import Worker
+from gateway.serve.worker import Leased, Worker
 from gateway.services.documents import DocumentServices
 from gateway.services.federate import Ask, Community, Question, ask_all, own_registry
 from gateway.services.feed import Feed, Readers
@@ -50,8 +56,9 @@ from gateway.services.ingest.reading import Reader, make_reader
 from gateway.services.ingest.run import Ingestor
 from gateway.services.ingest.workers import read_all
 from gateway.services.matching import Matching
+from gateway.services.medical_id import MedicalIds, Participant
 from gateway.services.notebooks import owner_of
-from gateway.services.notify import Notifier
+from gateway.services.notify import MOVED, Consumer, Notifier
 from gateway.services.persons import Persons
 from gateway.services.persons.describing import describing
 from gateway.services.quality import Quality, make_quality_reader, merged
@@ -115,7 +122,28 @@ def matching(settings: Settings) -> Matching | None:
     """What compares records; None when it is off. Raises ConfigurationError for weights that cannot be read."""
     if settings.matching.mode == "off":
         return None
-    return Matching.load(None, tuple(one.authority() for one in settings.authorities))
+    return Matching.load(settings.matching_weights, settings.known_authorities)
+
+
+def _medical_authority(settings: Settings) -> str:
+    """OID of the medical ID. Raises ConfigurationError when it is not clear which it is."""
+    if settings.medical_id.authority:
+        return domains(settings, [settings.medical_id.authority], "medical_id")[0]
+    found = [one.oid for one in settings.authorities if one.kind == "medical-id"]
+    if len(found) != 1:
+        raise ConfigurationError("medical_id.authority has to name one of the [[authorities]] of kind medical-id")
+    return found[0]
+
+
+def _agency(name: str, settings: Settings) -> MedicalIdAgency:
+    """Who gives medical IDs out. Raises ConfigurationError for a name nobody installed."""
+    if name == "simulator":
+        return SandboxAgency(file=settings.directory / "medical-id-simulator.json")
+    found = next(iter(entry_points(group="gateway.agencies", name=name)), None)
+    if found is None:
+        raise ConfigurationError(f"medical_id.agency: no installed package offers {name!r} (group gateway.agencies)")
+    agency: MedicalIdAgency = found.load()(settings)
+    return agency
 
 
 def senders(settings: Settings) -> tuple[Sender, ...]:
@@ -239,10 +267,34 @@ class Node:
             index=self.parts.persons,
             keeping=self.parts.keeping,
             clock=self.clock,
-            authorities=tuple(one.authority() for one in self.settings.authorities),
+            authorities=self.settings.known_authorities,
             affinity_domain=self.settings.community.affinity_domain,
             matching=matching(self.settings),
             automatic=self.settings.matching.mode == "auto",
+        )
+
+    def medical_ids(self) -> MedicalIds | None:
+        """None where no agency is configured. Raises ConfigurationError."""
+        wanted = self.settings.medical_id
+        if not wanted.agency:
+            return None
+        return MedicalIds(
+            persons=self.persons(),
+            index=self.parts.persons,
+            keeping=self.parts.keeping,
+            agency=_agency(wanted.agency, self.settings),
+            clock=self.clock,
+            authority=_medical_authority(self.settings),
+            participants=tuple(
+                Participant(
+                    one.institution,
+                    one.name,
+                    frozenset(domains(self.settings, one.authorities, "participants")),
+                    one.since,
+                    one.until,
+                )
+                for one in self.settings.participants
+            ),
         )
 
     def fhir(self) -> FhirServices:
@@ -289,6 +341,7 @@ class Node:
             senders=senders(self.settings),
             visits=self._visits,
             scope_of=scope_of,
+            continuations=Continuations(Remembered(parts.memory, self.clock, "ITI-21", QUERY, POINTERS, POINTERS_S)),
         )
 
     def _visits(self, patient: str, scope: Scope) -> list[dict[str, Any]]:
@@ -299,7 +352,7 @@ class Node:
 
     def v3(self, later: Later | None = None) -> V3Services:
         """What /pixv3, /pdqv3 and /xcpd work with; without `later` nothing is answered but on the same connection."""
-        community, monotonic = self.settings.community, self.clock.monotonic
+        community, memory = self.settings.community, self.parts.memory
         peers = [url for peer in self.settings.peers for url in (peer.xcpd, peer.xca, peer.fhir)]
         return V3Services(
             persons=self.persons(),
@@ -308,9 +361,9 @@ class Node:
             affinity_domain=community.affinity_domain,
             device=community.id.removeprefix("urn:oid:"),
             scope_of=scope_of,
-            continuations=Held(monotonic),
-            correlations=Held(monotonic, most=100_000, seconds=CORRELATION_S),
-            discoveries=Held(monotonic, seconds=CORRELATION_S),
+            continuations=Remembered(memory, self.clock, "ITI-47", CONTINUATION),
+            correlations=Remembered(memory, self.clock, "ITI-55", CORRELATIONS, 100_000, CORRELATION_S),
+            discoveries=Held(self.clock.monotonic, seconds=CORRELATION_S),
             later=later,
             may_reply=allowed(peers, loopback=self.settings.security.mode == "open"),
             senders=senders(self.settings),
@@ -319,21 +372,24 @@ class Node:
             chance=self.chance,
         )
 
-    def notifier(self) -> Notifier:
-        """Tells the systems of `[[notify]]` of changed ids. Raises ConfigurationError for a domain nobody knows."""
+    def notifiers(self) -> tuple[Notifier, Notifier]:
+        """What tells the systems of `[[notify]]` of changed ids, and registries of numbers that moved. Raises
+        ConfigurationError for a domain nobody knows."""
         parts, community = self.parts, self.settings.community
-        find = facilities(self.settings).find
-        consumers = []
+        find, own = facilities(self.settings).find, community.id.removeprefix("urn:oid:")
+        consumers, registries = list[Consumer](), list[Consumer]()
         for one in self.settings.notify:
             wanted = frozenset(domains(self.settings, one.authorities, "notify"))
+            to = iti10.Receiver(one.name, one.host, one.port, one.application, one.facility, wanted, one.timeout_s)
             if one.url:
                 v3 = iti46.Receiver(one.name, one.url, one.device, wanted, one.timeout_s)
                 consumers.append(iti46.consumer(v3, Call(_session(), self.clock, self.chance), community.id))
-                continue
-            to = iti10.Receiver(one.name, one.host, one.port, one.application, one.facility, wanted, one.timeout_s)
-            consumers.append(iti10.consumer(to, self.clock, community.id.removeprefix("urn:oid:"), find))
-        cross_reference = self.persons().cross_reference
-        return Notifier(parts.outbox, parts.keeping, parts.audit, cross_reference, self.clock, consumers)
+            elif one.registry:
+                registries.append(iti64.consumer(to, self.clock, own, community.affinity_domain, find))
+            else:
+                consumers.append(iti10.consumer(to, self.clock, own, find))
+        told = partial(Notifier, parts.outbox, parts.keeping, parts.audit, self.persons().cross_reference, self.clock)
+        return told(consumers), told(registries, MOVED)
 
     def http(
         self, ready: Mapping[str, Any], counts: Callable[[], str] = str, later: Later | None = None
@@ -357,6 +413,7 @@ class Node:
             max_body_bytes=self.settings.http.max_body_bytes,
             max_upload_bytes=max_upload_bytes(self.settings),
             counts=counts,
+            medical_ids=self.medical_ids(),
         )
 
     def federate(self, documents: DocumentServices, question: FederatedQuestion, caller: Caller) -> dict[str, Any]:
@@ -446,7 +503,7 @@ def serve(settings: Settings, roles: tuple[str, ...] = ROLES, *, announce: Calla
     """Runs a node until SIGTERM or SIGINT. Raises ConfigurationError and Unavailable before it listens; `announce`
     is called when it does."""
     check_may_serve(settings, roles)
-    with storage(settings) as parts, _deliveries() as later:
+    with storage(settings) as parts, _deliveries(parts.outbox) as later:
         listening: dict[str, Any] = {}
         node = Node(settings, parts)
         counts = MllpMetrics()
@@ -459,10 +516,22 @@ def serve(settings: Settings, roles: tuple[str, ...] = ROLES, *, announce: Calla
         if "mllp" in roles:
             mllp = _mllp(node, counts)
             listening["mllp"] = lambda: mllp.listening
-            listeners += [mllp, Worker(node.notifier().run_once)]
+            listeners.append(mllp)
+        listeners.append(_notifying(node))
         _LOG.info("process %s serves %s", os.getpid(), ", ".join(roles))
         run_until_signal(Together(*listeners), announce)
         _LOG.info("stopped; %s threads left", threading.active_count() - 1)
+
+
+def _notifying(node: Node) -> Worker:
+    """What tells other systems of changed ids: in every serving process, and in one of a database at a time."""
+    persons, registries = node.notifiers()
+
+    def both() -> bool:
+        return any([persons.run_once(), registries.run_once()])
+
+    work = Leased("notifier", both, node.parts.memory, node.clock, str(node.chance.new_uuid()))
+    return Worker(work, ended=work.release)
 
 
 def _session() -> Poster:
@@ -473,9 +542,9 @@ def _session() -> Poster:
 
 
 @contextmanager
-def _deliveries() -> Iterator[Deliveries]:
+def _deliveries(outbox: Outbox) -> Iterator[Deliveries]:
     """What answers to other communities go out by that are not given on the same connection."""
-    later = Deliveries(_session())
+    later = Deliveries(_session(), outbox)
     try:
         yield later
     finally:

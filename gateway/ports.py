@@ -291,7 +291,8 @@ class PersonIndex(Protocol):
 
 class MedicalIdAgency(Protocol):
     """Who gives medical IDs out (医療等ID, 広域ID). Every method raises Unavailable when it does not answer, and
-    InvalidParameter for a number it does not hold."""
+    InvalidParameter for a number it does not hold. The same request again is answered as before: what followed from
+    the first may have been lost on our side."""
 
     def issue(self, person: Demographics) -> str:
         """The person's number; the same person has the same one."""
@@ -328,6 +329,25 @@ class Outbox(Protocol):
 
     def fail(self, number: int) -> None:
         """Counts one more attempt; the job stays open."""
+
+    def add(self, kind: str, payload: str) -> None:
+        """A job that nothing else caused; returns after the commit."""
+
+
+class Memory(Protocol):
+    """What a face has to know again between two messages of one conversation, also after a restart: small, and gone
+    after its time. Keys are JSON lists of texts, so that everything under the beginning of a key can be dropped."""
+
+    def put(self, kind: str, key: Sequence[str], value: str, now: str, until: str, most: int) -> None:
+        """Returns after the commit. `now`, `until`: instants (UTC); of a kind at most about `most`, the oldest go."""
+
+    def get(self, kind: str, key: Sequence[str], now: str) -> str | None: ...
+
+    def drop(self, kind: str, key: Sequence[str]) -> bool:
+        """This key and all it begins; whether there was any."""
+
+    def claim(self, kind: str, key: Sequence[str], owner: str, now: str, until: str) -> bool:
+        """Whether the key is `owner`'s until then: nobody has it, or he had it, or its time is over."""
 
 
 class Described(NamedTuple):

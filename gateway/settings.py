@@ -18,17 +18,21 @@ OID = r"^[0-2](\.(0|[1-9][0-9]*))+$"
 COMMUNITY_ID = r"^urn:oid:[0-2](\.(0|[1-9][0-9]*))+$"
 _DATABASE_URL = r"^[a-z][a-z0-9+]*://"
 _INSTITUTION = r"^([0-9]{10})?$"
+_FACILITY_NUMBER = r"^(0[1-9]|[1-3][0-9]|4[0-7])[0-9]{8}$"
+_DAY = r"^([0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01]))?$"
 
 _FORMS = {
     OID: "an OID: numbers with points between them, 1.2.392...",
     COMMUNITY_ID: "urn:oid: and an OID",
     _DATABASE_URL: "a database URL: sqlite:///FILE",
     _INSTITUTION: "the 10 digits of a 医療機関番号",
+    _FACILITY_NUMBER: "the 10 digits of a 医療機関番号, a prefecture (01 to 47) first",
+    _DAY: "a day, YYYY-MM-DD",
 }
 """Patterns in words, for whoever wrote something else."""
 
 
-_LISTS = frozenset({"authorities", "peers", "senders", "notify"})
+_LISTS = frozenset({"authorities", "peers", "senders", "notify", "participants"})
 """Sections that are written [[section]]."""
 
 
@@ -127,8 +131,32 @@ class SenderSettings(Section):
     """OIDs or namespaces of the domains in which it may assign."""
 
 
+class ParticipantSettings(Section):
+    """A facility of the consortium whose patients are given medical IDs (医療等ID). Without any of these blocks every
+    facility known here takes part; with one, nobody else."""
+
+    institution: str = Field(pattern=_FACILITY_NUMBER)
+    """医療機関番号: 2 digits of the prefecture (01 to 47), score table, 7 digits."""
+    name: str = ""
+    authorities: tuple[str, ...] = Field(min_length=1)
+    """OIDs or namespaces of the domains in which it numbers its patients."""
+    since: str = Field(default="", pattern=_DAY)
+    until: str = Field(default="", pattern=_DAY)
+    """First and last day, YYYY-MM-DD; empty: open."""
+
+
+class MedicalId(Section):
+    """医療等ID: who gives the numbers out. docs/medical-id.md"""
+
+    agency: str = Field(default="", max_length=64)
+    """`simulator`, or the name of an entry point of the group `gateway.agencies`; empty: none are given out here."""
+    authority: str = ""
+    """OID or namespace of its numbers; empty: the one authority of kind `medical-id`."""
+
+
 class NotifySettings(Section):
-    """A system that is told when the ids of a person change: over MLLP (ITI-10), or by SOAP with `url` (ITI-46)."""
+    """A system that is told when the ids of a person change: over MLLP (ITI-10), or by SOAP with `url` (ITI-46). A document
+    registry is told when a number belongs to another enterprise id (ITI-64)."""
 
     name: str = Field(min_length=1)
     host: str = ""
@@ -142,6 +170,8 @@ class NotifySettings(Section):
     timeout_s: float = Field(default=10, gt=0, le=300)
     url: str = ""
     """Its PIXv3 endpoint, instead of `host`."""
+    registry: bool = False
+    """It keeps documents under our enterprise ids: ITI-64 instead of ITI-10."""
     device: str = ""
     """OID of its device, the receiver of what it gets over SOAP."""
 
@@ -149,6 +179,8 @@ class NotifySettings(Section):
     def _one_way(self) -> "NotifySettings":
         if bool(self.host) == bool(self.url):
             raise ValueError("a consumer has a host (MLLP) or a url (SOAP)")
+        if self.registry and self.url:
+            raise ValueError("a registry is told over MLLP (ITI-64): it has a host")
         return self
 
 
@@ -201,6 +233,8 @@ class Matching(Section):
     mode: Literal["auto", "review", "off"] = "auto"
     """auto: what matching is sure of is linked, the rest goes to people; review: all of it goes to people; off: only
     equal shared ids link."""
+    weights: str = ""
+    """A site's own matching.toml (`musubi match train` writes one); empty: ours."""
 
 
 class ExchangeSpec(Section):
@@ -247,6 +281,8 @@ class Settings(Section):
     exchange_spec: ExchangeSpec = ExchangeSpec()
     matching: Matching = Matching()
     signatures: Signatures = Signatures()
+    medical_id: MedicalId = MedicalId()
+    participants: tuple[ParticipantSettings, ...] = ()
     directory: Path = Field(default=Path(), exclude=True)
     """Folder of the configuration file: relative paths and rejects.jsonl belong there."""
 
@@ -276,6 +312,11 @@ class Settings(Section):
     def overlay(self) -> Path | None:
         """The overlay's folder; a relative path counts from the folder of the configuration file."""
         return (self.directory / self.mapping.overlay).resolve() if self.mapping.overlay else None
+
+    @property
+    def matching_weights(self) -> Path | None:
+        """The site's matching.toml; a relative path counts from the folder of the configuration file."""
+        return (self.directory / self.matching.weights).resolve() if self.matching.weights else None
 
     @property
     def exchange_lists(self) -> Path | None:

@@ -5,7 +5,7 @@ import sys
 
 from gateway.cli._frame import app, run
 
-from gateway.cli import (
+from gateway.cli import (  # noqa: F401  isort: skip
     convert,
     demo,
     doctor,
@@ -14,13 +14,14 @@ from gateway.cli import (
     init,
     mapping,
     match,
+    person,
     query,
     report,
     serve,
     sign,
     validate,
     verify,
-)  # noqa: F401  isort: skip
+)
 
 
 def main() -> None:

@@ -15,7 +15,8 @@ from typing import Annotated, Any, NamedTuple
 import typer
 
 from gateway.cli._frame import DONE, FINDINGS, UNREACHABLE, JsonOption, app, print_json
-from gateway.cli.query import ANSWERED, ask_node, show
+from gateway.cli._node import ask_node
+from gateway.cli.query import ANSWERED, show
 from gateway.codec.mllp import Decoder, frame
 from gateway.errors import ConfigurationError, Unavailable
 
@@ -79,7 +80,7 @@ def demo(
                 code = _send(mllp_port + number, message.read_bytes())
                 say(f"{site.name}: one more lab result (検体検査結果) over MLLP, answered {code}")
         say(f"東京 asks all communities for the labs (検査) and prescriptions (処方) of {PATIENT}\n")
-        answer = ask_node(f"http://127.0.0.1:{port}", {"patient": PATIENT, "types": ["lab", "rx"]}, 30)
+        answer = ask_node(f"http://127.0.0.1:{port}", "/api/query", 30, {"patient": PATIENT, "types": ["lab", "rx"]})
         if as_json:
             print_json(answer)
         else:

@@ -27,7 +27,8 @@ def match(
     ] = None,
     persons: Annotated[int, typer.Option(help="evaluate: how many people to draw.", min=100, max=5_000_000)] = 100_000,
     seed: Annotated[int, typer.Option(help="Of what is drawn.")] = 1,
-    weights: Annotated[Path | None, typer.Option(help="Folder with a matching.toml; else ours.")] = None,
+    weights: Annotated[Path | None, typer.Option(help="A site's matching.toml, or its folder; else ours.")] = None,
+    out: Annotated[Path | None, typer.Option(help="train: the file to write; else standard output.")] = None,
     as_json: JsonOption = False,
 ) -> int:
     """Measure the matching of records (名寄せ) on people with a known truth, or learn weights from records."""
@@ -38,7 +39,7 @@ def match(
     need([path for path in (file, weights) if path is not None])
     if action == "train":
         assert file is not None
-        return _train(file, weights, seed)
+        return _train(file, weights, seed, out)
     return _evaluate(file, weights, persons, seed, as_json)
 
 
@@ -61,15 +62,22 @@ def _evaluate(file: Path | None, weights: Path | None, persons: int, seed: int, 
     return DONE if good else FINDINGS
 
 
-def _train(file: Path, weights: Path | None, seed: int) -> int:
+def _train(file: Path, weights: Path | None, seed: int, out: Path | None) -> int:
     from gateway.services.matching import Matching, training
     from gateway.services.matching.weights import parsed
 
     matching, values = Matching.load(weights), parsed(weights)
     features = [matching.features(line.demographics, line.ids) for line in _lines(file)]
     learnt = training.train(matching, features, values, seed)
-    sys.stdout.write(training.toml(values, learnt))
-    sys.stdout.flush()
+    text = training.toml(values, learnt)
+    if out is None:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    else:
+        out.write_text(text, "utf-8")
+        typer.echo(
+            f'{out} written; measure it: musubi match evaluate --weights {out}; use it: [matching] weights = "..."'
+        )
     return DONE
 
 

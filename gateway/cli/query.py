@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from gateway.cli._frame import DONE, UNREACHABLE, ConfigOption, JsonOption, app, need_oid, print_json, settings_of
-from gateway.errors import BadInput, Unavailable
+from gateway.cli._node import ask_node
 from gateway.model.identity import PatientId
 
 TYPES = ("lab", "rx", "documents")
@@ -39,30 +39,12 @@ def query(
     if deadline:
         body["deadline_s"] = deadline
     limit_s = (deadline or settings.federation.deadline_s) + 5
-    answer = ask_node(settings.http.url, body, limit_s)
+    answer = ask_node(settings.http.url, "/api/query", limit_s, body)
     if as_json:
         print_json(answer)
     else:
         show(answer)
     return DONE if all(one["outcome"] in ANSWERED for one in answer["communities"]) else UNREACHABLE
-
-
-def ask_node(address: str, body: dict[str, Any], limit_s: float) -> dict[str, Any]:
-    """Raises Unavailable when the node does not answer, BadInput when it refuses the question."""
-    import requests
-
-    try:
-        with requests.Session() as session:
-            session.trust_env = False  # the node is on this machine: no proxy stands between
-            response = session.post(f"{address}/api/query", json=body, timeout=limit_s)
-        answer: dict[str, Any] = response.json()
-    except (requests.ConnectionError, requests.Timeout):
-        raise Unavailable(f"no node answers at {address}; start it with musubi serve") from None
-    except ValueError:
-        raise Unavailable(f"what answers at {address} is no Musubi node") from None
-    if not response.ok:
-        raise BadInput(f"the node refused the question: {answer.get('text', response.status_code)}")
-    return answer
 
 
 def show(answer: dict[str, Any]) -> None:

@@ -15,6 +15,12 @@ from gateway.errors import BadInput
 _BEFORE: Final = b"\xef\xbb\xbf\x0b\r\n\x00 \t"
 _LINE_END = re.compile(rb"[\r\n]")
 _PID = re.compile(rb"[\r\n]PID(.)")
+_NUMBERED = re.compile(rb"[\r\n](PID|MRG|QPD)(.)")
+_NEAR: Final = 64 * 1024
+"""Bytes in which the patients of a message stand; a document behind them is not searched."""
+_HEAD_OF_LINE: Final = 2048
+MAX_KEYS: Final = 8
+"""Numbers by which one message is ordered; whoever has more is ordered by the first ones."""
 _CODECS: Final = {charset.ISO_2022_JP: "iso2022_jp", UTF_8: "utf-8", SHIFT_JIS: "cp932", EUC_JP: "euc_jp"}
 
 
@@ -73,15 +79,26 @@ def read_head(message: bytes) -> Head:
     return Head(msh, parsed.first("PID"), _codec(msh.fields[18:19], decoded.charset), readable=True)
 
 
-def order_key(message: bytes) -> bytes:
-    """What messages of one patient have in common: PID-3.1 as bytes (its characters are ASCII), else nothing. Cheap,
-    for choosing who works on a message; two patients may share it."""
-    found = _PID.search(message)
-    if found is None:
-        return b""
-    fields = message[found.start() : found.start() + 2048].split(found[1], 4)
-    component = message.lstrip(_BEFORE)[4:5]
-    return fields[3].split(component, 1)[0].strip() if len(fields) > 3 and component else b""
+def order_keys(message: bytes) -> tuple[bytes, ...]:
+    """What messages of one patient have in common: the numbers in PID-3, and of a merge or a link those of the other
+    patient (MRG-1, the second PID), as bytes (their characters are ASCII); of a query by an id, that id. Cheap, for
+    choosing who works on a message and what it waits for; two patients may share one."""
+    message = message[:_NEAR].lstrip(_BEFORE)
+    separators = message[4:6]
+    if len(separators) < 2:
+        return ()
+    keys: dict[bytes, None] = {}
+    for found in _NUMBERED.finditer(message):
+        line = _line(message, found.start() + 1)[:_HEAD_OF_LINE]
+        number = 1 if found[1] == b"MRG" else 3
+        fields = line.split(found[2], number + 1)
+        for one in fields[number].split(separators[1:2]) if len(fields) > number else ():
+            key = one.split(separators[:1], 1)[0].strip()
+            if key and not key.startswith(b"@"):  # a parameter of a demographics query
+                keys[key] = None
+        if len(keys) >= MAX_KEYS:
+            break
+    return tuple(keys)[:MAX_KEYS]
 
 
 def _line(message: bytes, start: int) -> bytes:

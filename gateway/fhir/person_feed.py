@@ -18,10 +18,12 @@ from gateway.ports import Resources
 from gateway.profiles.finding import Finding
 from gateway.services import my_number
 from gateway.services.persons import Persons
+from gateway.services.persons.feeding import MissingName
 from gateway.services.persons.patients import demographics_of
 from gateway.services.persons.patients import patient_id as logical_id
 
 TRANSACTION = "ITI-104"
+DATA_ABSENT_REASON = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
 PATIENT = "http://hl7.org/fhir/StructureDefinition/Patient"
 
 
@@ -72,9 +74,16 @@ def put(
         demographics=demographics_of(patient),
         sender=caller.user or caller.node,
         transaction=TRANSACTION,
+        nameless=any(_without_words(one) for one in patient.get("name", ())),
     )
     fed = _feed(persons, event, caller, _ours(patient))
     return Told(_answer(request, 200 if known else 201, own, persons, resources), str(own), fed.changed)
+
+
+def _without_words(name: Mapping[str, Any]) -> bool:
+    """A name that says it is none: anonymous, or with a reason why it is absent."""
+    reasons = (one.get("url") == DATA_ABSENT_REASON for one in name.get("extension", ()))
+    return name.get("use") == "anonymous" or any(reasons)
 
 
 def _says_replaced(body: bytes, survivor: PatientId) -> bool:
@@ -142,6 +151,8 @@ def _feed(persons: Persons, event: PersonFeed, caller: Caller, patient: dict[str
         raise _no_domain() from None
     except UnknownPatient:
         raise Refused(404, "not-found", "a record of the merge is not known here") from None
+    except MissingName as error:
+        raise Refused(422, "required", str(error)) from None
     except InvalidParameter as error:
         raise Refused(422, "business-rule", str(error)) from None
 

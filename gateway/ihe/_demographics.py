@@ -56,10 +56,8 @@ IDS: Final = {
     (3, "4.2"): "oid",
     (3, "4.3"): "kind",
 }
-NOT_HELD: Final = frozenset({(18, ""), (18, "1"), (18, "4"), (18, "4.1"), (18, "4.2"), (18, "4.3")}) | frozenset(
-    {(21, ""), (21, "1"), (21, "4"), (21, "4.1"), (21, "4.2"), (21, "4.3")}
-)
-"""Parameters that are known and of which no record holds a value: the account number, the mother's number."""
+OTHER_IDS: Final = {18: "account", 21: "mothers_id"}
+"""Fields of PID with components as PID-3, that hold numbers beside the patient's own."""
 
 
 class Parameter(NamedTuple):
@@ -100,15 +98,16 @@ def person_query(
     not supported or a value that cannot be asked for. `domains`: OIDs that an id without one is looked for in."""
     values: dict[str, Any] = {}
     names: dict[str, list[str]] = {"name": [], "family": [], "given": []}
-    id_: dict[str, str] = {}
+    said: dict[int, dict[str, str]] = {3: {}, **{field: {} for field in OTHER_IDS}}
     possible = True
     for one in wanted:
         key = (one.field, one.components)
         value = _words(one.value)
         if one.segment != "PID" or not value:
             raise _unsupported(one)
-        if key in IDS:
-            _once(id_, IDS[key], one.value if IDS[key] in ("whole", "authority") else value, one)
+        part = IDS.get((3, one.components)) if one.field in said else None
+        if part is not None:
+            _once(said[one.field], part, one.value if part in ("whole", "authority") else value, one)
         elif key in NAMES:
             names[NAMES[key]].append(value)
         elif one.field == 7 and one.components in ("", "1"):
@@ -117,14 +116,16 @@ def person_query(
             _once(values, "sex", value.upper(), one)
         elif key in TEXT:
             _once(values, TEXT[key], value, one)
-        elif key in NOT_HELD:
-            possible = False
         else:
             raise _unsupported(one)
-    if id_:
-        ids = _ids(id_, find, domains)
+    if said[3]:
+        ids = _ids(said[3], find, domains)
         possible = possible and bool(ids)
         values["ids"] = ids
+    for field, name in OTHER_IDS.items():
+        if said[field]:
+            values[name] = _other_id(said[field], find)
+            possible = possible and bool(values[name])
     values |= {name: tuple(said) for name, said in names.items() if said}
     return PersonQuery(**values) if possible else None
 
@@ -162,16 +163,33 @@ def _birth_date(value: str, one: Parameter) -> str:
     return digits[:8]
 
 
-def _ids(
-    said: dict[str, str], find: Callable[[str], Authority | None], domains: Iterable[str]
-) -> tuple[PatientId, ...]:
-    """Any of these; none when the domain is not known here."""
+def _other_id(said: dict[str, str], find: Callable[[str], Authority | None]) -> str:
+    """An account number or a mother's number, with the OID of its authority where one is asked for; "" when the
+    authority is not known here, or no number is asked for: nobody can be found by that."""
+    value, hd = _value_and_hd(said)
+    if not hd.strip("&") or not value:
+        return value
+    namespace, oid, _ = [*hd.split("&"), "", ""][:3]
+    known = find(oid) if oid else find(namespace)
+    oid = known.oid if known is not None else oid
+    return str(PatientId(value, oid)) if oid else ""
+
+
+def _value_and_hd(said: dict[str, str]) -> tuple[str, str]:
     value = said.get("value", "")
     hd = said.get("authority", "") or "&".join(said.get(part, "") for part in ("namespace", "oid", "kind"))
     if "whole" in said:
         # The CX stands escaped in one value (`id\S\\S\\S\&oid&ISO`), or plain, as its components.
         parts = unescape(said["whole"]).split("^")
         value, hd = value or plain(parts[0]), hd if hd.strip("&") else (parts[3] if len(parts) > 3 else "")
+    return value, hd
+
+
+def _ids(
+    said: dict[str, str], find: Callable[[str], Authority | None], domains: Iterable[str]
+) -> tuple[PatientId, ...]:
+    """Any of these; none when the domain is not known here."""
+    value, hd = _value_and_hd(said)
     if not hd.strip("&"):
         return tuple(PatientId(value, oid) for oid in domains) if value else ()
     namespace, oid, kind = [*hd.split("&"), "", ""][:3]

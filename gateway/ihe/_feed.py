@@ -4,8 +4,6 @@ A feed is an ADT like any other: it is translated and stored, and in the same co
 says of who is who. What is refused is told in the place of ERR-2.
 """
 
-from collections.abc import Callable
-from datetime import date
 from typing import Final
 
 from gateway.codec import charset, er7
@@ -18,7 +16,7 @@ from gateway.model.ingest import KeptMessage
 from gateway.model.person import PersonFeed
 from gateway.services import my_number
 from gateway.services.feed import Act, Problem, Receipt, Refused, no_my_number
-from gateway.services.persons.feeding import event_time
+from gateway.services.persons.feeding import MissingName, check_name, event_time
 from gateway.translate import times
 from gateway.translate.datatypes import component
 from gateway.translate.hl7 import feed_time
@@ -26,8 +24,6 @@ from gateway.translate.leavings import NULL
 from gateway.translate.person_v2 import BadField, authority_of, cx_of, demographics, patient_id
 from gateway.translate.rules import table
 
-_NEWBORN_DAYS: Final = 366
-"""So long a child may go without a name in a registration; systems often give it with the first visit."""
 MAX_IDS: Final = 100
 """Numbers of one person in one field."""
 _TWO_PIDS: Final = frozenset({"link", "unlink"})
@@ -101,23 +97,27 @@ def _event(
     ids = tuple(sorted(ids, key=lambda id_: id_.authority != facility))
     prior = _prior(kind, parsed, pids, ids, head, services)
     _check_sender(head, services, pids[0][3], strict=strict)
-    if strict and kind in ("add", "revise"):
-        _check_name(pids[0], parsed, head)
     evn = parsed.first("EVN")
     sent = [component(evn[2], 1)] if evn is not None else []
     # An EVN-2 that is a day says less of the order of events than MSH-7 does.
     time = next((one for one in sent if len(one) >= 12 and times.fhir_datetime(one)), head.field(7, 1))
-    known = demographics(pids[0])
-    return PersonFeed(
+    event = PersonFeed(
         kind=kind,  # type: ignore[arg-type]  # the table holds nothing else
         ids=ids,
         prior=prior,
-        demographics=known,
+        demographics=demographics(pids[0]),
         event_time=feed_time(event_time(time), kind) if time else "",
         sender=f"{head.field(3, 1)}|{head.field(4, 1)}"[:200],
         control_id=head.control_id,
         transaction=transaction,
+        nameless=_nameless(pids[0], parsed),
     )
+    if strict:
+        try:
+            check_name(event)
+        except MissingName as error:
+            raise BadField("101", "PID^1^5", str(error)) from None
+    return event
 
 
 def _refuse_my_number(parsed: Message, head: Head, services: V2Services) -> None:
@@ -188,29 +188,8 @@ def _check_sender(head: Head, services: V2Services, raw: str, *, strict: bool) -
                 raise BadField("204", f"PID^1^3^{number}^4", "this sender may not assign numbers in this domain")
 
 
-_SIGNS: Final[tuple[Callable[[Segment], bool], ...]] = (
-    lambda pid: bool(cx_of(pid[21])),
-    lambda pid: bool(component(pid[25], 1) or component(pid[24], 1)),
-    lambda pid: pid[5] == NULL or component(pid[5], 7) in ("S", "U"),
-)
-"""Signs that a missing name is meant: a mother's number, a multiple birth, a name that says it is none."""
-
-
-def _days(one: str, other: str) -> int:
-    """From the day of one HL7 time to that of another; -1 where one of them is no whole day."""
-    days = [times.fhir_date(time[:8]) or "" for time in (one, other)]
-    if any(len(day) != 10 for day in days):
-        return -1
-    return (date.fromisoformat(days[1]) - date.fromisoformat(days[0])).days
-
-
-def _check_name(pid: Segment, parsed: Message, head: Head) -> None:
-    """A patient has a name, but for one who was just born. Raises BadField."""
-    if demographics(pid).names or any(sign(pid) for sign in _SIGNS):
-        return
+def _nameless(pid: Segment, parsed: Message) -> bool:
+    """The sender means that there is no name: PID-5 says so, or the patient was born here (PV1-4, table 0007)."""
     pv1 = parsed.first("PV1")
-    if pv1 is not None and component(pv1[4], 1) == "N":  # table 0007: born here
-        return
-    if 0 <= _days(component(pid[7], 1), head.field(7, 1)) <= _NEWBORN_DAYS:
-        return
-    raise BadField("101", "PID^1^5", "the patient's name is missing")
+    born_here = pv1 is not None and component(pv1[4], 1) == "N"
+    return born_here or pid[5] == NULL or component(pid[5], 7) in ("S", "U")

@@ -28,6 +28,12 @@ class PersonIndex(Protocol):
 
     def domains(self) -> tuple[Authority, ...]: ...
 
+    @property
+    def affinity_domain(self) -> str: ...
+
+    def records_of(self, id: PatientId, scope: Scope) -> tuple[PatientId, ...]:
+        """The records an id stands for; () for an unknown one."""
+
 
 class Replies(NamedTuple):
     """What goes back on the connection."""

@@ -11,7 +11,7 @@ from gateway.codec.charset import split_messages
 from gateway.codec.head import Head, read_head
 from gateway.codec.mllp import Block
 from gateway.errors import BadInput, GatewayError, LimitExceeded, codes_for
-from gateway.ihe import clinical, iti8, iti9, iti21, iti22, iti30
+from gateway.ihe import clinical, iti8, iti9, iti21, iti22, iti30, iti64
 from gateway.ihe._ack import acknowledgements
 from gateway.ihe._transaction import Replies, Response, V2Services, V2Transaction
 from gateway.services.feed import Problem, Receipt, Refused
@@ -27,6 +27,7 @@ _SILENT: Final = (b"", b"\x06", b"\x15")
 TRANSACTIONS: Final[tuple[V2Transaction, ...]] = (
     iti8.TRANSACTION,
     iti30.TRANSACTION,
+    iti64.TRANSACTION,
     iti9.TRANSACTION,
     iti21.TRANSACTION,
     iti22.TRANSACTION,

@@ -13,10 +13,10 @@ from lxml import etree
 from gateway.codec import hl7v3, soap
 from gateway.codec.hl7v3 import II, Detail, Head, Wrapper
 from gateway.errors import BadInput, GatewayError, UnknownAuthority, codes_for
-from gateway.ihe._held import Held
+from gateway.ihe._held import Holding
 from gateway.ihe._soap import (
     MAJOR,
-    SERIOUS,
+    MINOR,
     SUCCESS,
     Audited,
     WireResponse,
@@ -95,10 +95,10 @@ class V3Services:
     device: str
     """OID of this node as a device."""
     scope_of: Callable[[Caller], Scope]
-    continuations: Held[Continuation]
-    correlations: Held[tuple[Correlation, ...]]
+    continuations: Holding[Continuation]
+    correlations: Holding[tuple[Correlation, ...]]
     """By enterprise id: what XCPD questions told (ITI TF-2: 3.55.4.1.2.4)."""
-    discoveries: Held[Any]
+    discoveries: Holding[Any]
     """Our own deferred and asynchronous questions by their message id, and then their answers."""
     later: Later | None = None
     may_reply: Callable[[str], bool] = soap.nowhere
@@ -280,7 +280,7 @@ def accept(asked: Asked, letter: str, services: V3Services, details: Iterable[De
 
 def refuse_feed(asked: Asked, refusal: Refusal, services: V3Services) -> Answered:
     body = accept(asked, refusal.letter, services, refusal.details)
-    return Answered(body, SERIOUS, detail=_words(refusal))
+    return Answered(body, MINOR, detail=_words(refusal))
 
 
 def refuse_query(
@@ -299,7 +299,7 @@ def refuse_query(
             hl7v3.control_act(trigger, hl7v3.query_ack(query_id, "AE"), hl7v3.verbatim(query)),
         )
         name = query_id.extension or query_id.root
-        return Answered(body, SERIOUS, patient(asked), object=name, detail=_words(refusal))
+        return Answered(body, MINOR, patient(asked), object=name, detail=_words(refusal))
 
     return refuse
 

@@ -22,6 +22,7 @@ from gateway.ihe._v3 import (
     refuse_feed,
 )
 from gateway.model.person import FeedKind, PersonFeed
+from gateway.services.persons.feeding import MissingName
 from gateway.translate import person_v3
 
 _KINDS: Final[dict[str, FeedKind]] = {
@@ -64,6 +65,7 @@ def read(asked: Asked) -> PersonFeed:
         sender=_device(wrapper.sender),
         control_id=_device(wrapper.id),
         transaction="ITI-44",
+        nameless=any(hl7v3.attribute(one, "nullFlavor") for one in hl7v3.find_all(patient, "patientPerson/name")),
     )
 
 
@@ -140,6 +142,8 @@ def _check_sender(wrapper: Wrapper, event: PersonFeed, services: V3Services) -> 
 def locate(asked: Asked, error: GatewayError) -> tuple[Detail, ...]:
     """Which id of the message an error is about."""
     root = f"/{asked.wrapper.name}/{_EVENT}"
+    if isinstance(error, MissingName):
+        return (details_of(error, f"{root}/subject1/patient/patientPerson/name"),)
     if isinstance(error, BadFeed):
         return (details_of(error, error.location),)
     if isinstance(error, InvalidParameter) and _KINDS.get(asked.wrapper.name) == "merge":

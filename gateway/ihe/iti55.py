@@ -12,7 +12,7 @@ from gateway.errors import Forbidden, GatewayError, InvalidParameter, MissingPar
 from gateway.ihe import _discovery, _xcpd, iti47
 from gateway.ihe._client import Call, Peer
 from gateway.ihe._discovery import Discovery, Own, Question
-from gateway.ihe._soap import SERIOUS, XCPD
+from gateway.ihe._soap import MINOR, XCPD
 from gateway.ihe._v3 import (
     ACK,
     Answered,
@@ -115,7 +115,7 @@ def refuse(asked: Asked, refusal: Refusal, services: V3Services) -> Answered:
         hl7v3.verbatim(query),
     )
     words = " ".join(detail.code for detail in refusal.details)
-    return Answered(body, SERIOUS, object=query_id.extension or query_id.root, detail=f"refused {words}")
+    return Answered(body, MINOR, object=query_id.extension or query_id.root, detail=f"refused {words}")
 
 
 def _management(error: GatewayError) -> str:

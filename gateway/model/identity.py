@@ -70,7 +70,8 @@ class Facts(NamedTuple):
     sexes: frozenset[str]
 
 
-StatementKind = Literal["merge", "change-id", "link", "unlink", "delete", "undo"]
+StatementKind = Literal["merge", "change-id", "link", "unlink", "delete", "undo", "issue"]
+"""`issue`: a shared id was given to a record. It links nobody by itself; the record's own facts do."""
 
 
 class Statement(NamedTuple):
@@ -88,6 +89,7 @@ class Statement(NamedTuple):
     who: str = ""
     transaction: str = ""
     rule: str = ""
+    """Why: the words of whoever said it; empty for a message."""
     undoes: str = ""
     """Hash of the statement that an `undo` takes back."""
 

@@ -50,6 +50,10 @@ class Demographics:
     """Of a multiple birth (PID-25); twins are told apart by it where senders fill it."""
     multiple_birth: bool | None = None
     deceased: bool | None = None
+    accounts: tuple[str, ...] = ()
+    """Account numbers (PID-18): `value`, or CX where their authority is known."""
+    mothers_ids: tuple[str, ...] = ()
+    """The mother's numbers (PID-21), likewise."""
 
 
 FeedKind = Literal["add", "revise", "merge", "link", "unlink", "change-id", "delete"]
@@ -72,6 +76,8 @@ class PersonFeed:
     control_id: str = ""
     transaction: str = ""
     """`ITI-8`, `ITI-104`, ..."""
+    nameless: bool = False
+    """The sender says that there is no name: it is not one he forgot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +123,10 @@ class PersonQuery:
     address: str = ""
     telecom: str = ""
     mothers_maiden_name: str = ""
+    account: str = ""
+    """Of PID-18: `value`, or CX to ask for it under its authority alone."""
+    mothers_id: str = ""
+    """Of PID-21, likewise."""
     active: bool | None = None
     patient: str = ""
     """Logical id of a Patient (`_id`)."""
@@ -173,7 +183,8 @@ class HistoryLine(NamedTuple):
     at: str
     event_time: str
     what: str
-    """`added`, `revised`, `merged`, `linked`, `unlinked`, `separated`, `decided`, `undone`, `deleted`."""
+    """`added`, `revised`, `merged`, `linked`, `unlinked`, `separated`, `decided`, `undone`, `deleted`; of a medical ID
+    `issued`, `replaced`, `suspended`, `resumed`."""
     ids: tuple[PatientId, ...]
     who: str
     rule: str

@@ -35,8 +35,10 @@ from gateway.model.caller import Caller, Scope, is_loopback
 from gateway.model.clock import Chance, Clock
 from gateway.model.identity import PatientId
 from gateway.ports import AuditLog
+from gateway.serve import medical_id_api, persons_api
+from gateway.serve.json_api import JsonApi
 from gateway.serve.metrics import Metrics
-from gateway.serve.persons_api import PersonsApi, register
+from gateway.services.medical_id import MedicalIds
 from gateway.services.search import TYPES
 
 QUERY_TYPES = ("lab", "rx", "documents")
@@ -89,6 +91,8 @@ class HttpServices:
     """The same for a message that carries documents (UPLOADS)."""
     counts: Callable[[], str] = str
     """Metrics of the other roles of this process, as Prometheus text."""
+    medical_ids: MedicalIds | None = None
+    """None: no agency is configured."""
 
 
 def create_app(services: HttpServices) -> Flask:
@@ -121,7 +125,7 @@ def route_of(path: str) -> str:
     parts = [part for part in path.split("/") if part]
     if path in PATHS or path in ("/livez", "/readyz", "/metrics", "/api/query"):
         return path
-    if parts[:2] in (["api", "reviews"], ["api", "persons"]):
+    if parts[:1] == ["api"] and parts[1:2] in (["reviews"], ["persons"], ["medical-ids"]):
         return f"/api/{parts[1]}"
     if parts[:1] != ["fhir"]:
         return "(other)"
@@ -282,17 +286,11 @@ def _api(app: Flask, services: HttpServices) -> None:
             return _json(codes.http, {"error": codes.fhir, "text": str(error)})
 
     app.add_url_rule("/api/query", "api query", query, methods=["POST"])
+    api = JsonApi(services.audit, lambda: caller_of(services.mode), services.scope, lambda: _body(services).read())
     if services.fhir.persons is not None:
-        register(
-            app,
-            PersonsApi(
-                services.fhir.persons,
-                services.audit,
-                lambda: caller_of(services.mode),
-                services.scope,
-                lambda: _body(services).read(),
-            ),
-        )
+        persons_api.register(app, api, services.fhir.persons)
+    if services.medical_ids is not None:
+        medical_id_api.register(app, api, services.medical_ids)
 
 
 def read_question(content_type: str, body: bytes) -> FederatedQuestion:

@@ -27,7 +27,7 @@ try:
 except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
-from gateway.codec.head import order_key
+from gateway.codec.head import order_keys
 from gateway.codec.mllp import Block, Decoder, frame
 from gateway.errors import Unavailable
 from gateway.ihe._v2 import Replies
@@ -232,7 +232,7 @@ class MllpServer:
             self._metrics.received(len(block.data))
             connection.pending += 1
             connection.closing = connection.closing or block.problem == "too-large"
-            work = self._lanes.submit(order_key(block.data), partial(self._work, block, connection.address))
+            work = self._lanes.submit(order_keys(block.data), partial(self._work, block, connection.address))
             connection.replies.put_nowait((block, asyncio.wrap_future(work), monotonic()))
         if connection.large and connection.decoder.buffered <= LARGE:
             connection.large = False

@@ -1,131 +1,143 @@
-"""/api/reviews and /api/persons: the queue of doubtful pairs, what people decide on it, preview and history. JSON.
+"""/api/reviews and /api/persons: the queue of doubtful pairs, what people decide on it, links, merges taken back, preview
+and history. JSON.
 
 GET    /api/reviews?state=open|decided|all&after=N&limit=N
 GET    /api/reviews/N
 POST   /api/reviews/N            {"decision": "same" | "different" | "defer", "reason": "..."}
 DELETE /api/reviews/N/decision   takes the decision back
+GET    /api/persons?id=ID^^^&OID&ISO          the record and the other ids of its person
+GET    /api/persons/history?id=...            of the id; with &person=true of all ids of the person
 POST   /api/persons/$preview     {"patient": <FHIR Patient>}: what storing it would be compared with
-GET    /api/persons/history?id=ID^^^&OID&ISO
+POST   /api/persons/$undo-merge  {"id": CX of the retired number, "reason": "..."}
+POST   /api/persons/$link        {"id": CX, "other": CX, "reason": "..."}; $unlink holds them apart
 """
 
-from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import orjson
-from flask import Flask, Response, request
+from flask import Flask, request
 
-from gateway.codec import fhir
-from gateway.errors import BadInput, GatewayError, InvalidParameter, MissingParameter, UnknownResource, codes_for
+from gateway.errors import InvalidParameter, MissingParameter, UnknownPatient, UnknownResource
 from gateway.fhir.pixm import ids_of
-from gateway.model.audit import AuditRecord
-from gateway.model.caller import Caller, Scope
+from gateway.model.caller import Caller
 from gateway.model.identity import PatientId
-from gateway.model.person import Comparison, HistoryLine, PersonFeed, PersonRecord, Review
-from gateway.ports import AuditLog
-from gateway.services.persons import Persons
+from gateway.model.person import Comparison, Fed, HistoryLine, PersonFeed, PersonRecord, Review
+from gateway.serve.json_api import Answer, JsonApi, cx, number, reason_of
+from gateway.services.persons import Desk, Persons
 from gateway.services.persons.patients import demographics_of
 
 PAGE = 100
 MAX_PAGE = 1_000
-MAX_REASON = 2_000
-"""Characters of the reason somebody gives."""
+
+
+def register(app: Flask, api: JsonApi, persons: Persons) -> None:
+    face = PersonsApi(api, persons, Desk(persons))
+    for rule, method, act in (
+        ("/api/reviews", "GET", face.reviews),
+        ("/api/reviews/<int:place>", "GET", face.review),
+        ("/api/reviews/<int:place>", "POST", face.decide),
+        ("/api/reviews/<int:place>/decision", "DELETE", face.undo),
+        ("/api/persons", "GET", face.read),
+        ("/api/persons/history", "GET", face.history),
+        ("/api/persons/$preview", "POST", face.preview),
+        ("/api/persons/$undo-merge", "POST", face.undo_merge),
+        ("/api/persons/$link", "POST", face.link),
+        ("/api/persons/$unlink", "POST", face.unlink),
+    ):
+        api.route(app, rule, method, act)
 
 
 @dataclass(frozen=True, slots=True)
 class PersonsApi:
-    """What the routes need; http.py fills it."""
+    """One method a route: (caller, places of the rule) -> answer. Raises GatewayError."""
 
+    api: JsonApi
     persons: Persons
-    audit: AuditLog
-    caller: Callable[[], Caller]
-    scope: Callable[[Caller], Scope]
-    body: Callable[[], bytes]
+    desk: Desk
+
+    def reviews(self, caller: Caller) -> Answer:
+        state = request.args.get("state", "open")
+        if state not in ("open", "decided", "all"):
+            raise InvalidParameter("state is open, decided or all")
+        after, limit = number("after", 0), min(max(1, number("limit", PAGE)), MAX_PAGE)
+        found = self.desk.reviews(after, limit, state, self.api.scope(caller))
+        more = found[-1].number if len(found) == limit else None
+        return {"reviews": [_shown(one) for one in found], "next": more}, _seen(*found)
+
+    def review(self, caller: Caller, place: int) -> Answer:
+        found = self._pair(caller, place)
+        return _shown(found), _seen(found)
+
+    def decide(self, caller: Caller, place: int) -> Answer:
+        given = self.api.object()
+        decision, reason = given.get("decision"), reason_of(given)
+        if decision not in ("same", "different", "defer"):
+            raise InvalidParameter('"decision" is same, different or defer')
+        self._pair(caller, place)
+        found = self.desk.decide(place, decision, _who(caller), reason, caller)
+        return _shown(found), _seen(found)
+
+    def undo(self, caller: Caller, place: int) -> Answer:
+        self._pair(caller, place)
+        found = self.desk.undo(place, _who(caller), caller)
+        return _shown(found), _seen(found)
+
+    def _pair(self, caller: Caller, place: int) -> Review:
+        found = self.desk.review(place, self.api.scope(caller))
+        if found is None:
+            raise UnknownResource("no such pair")
+        return found
+
+    def read(self, caller: Caller) -> Answer:
+        asked = cx(request.args.get("id", ""), "id")
+        scope = self.api.scope(caller)
+        others = self.persons.cross_reference(asked, (), scope)
+        records = [self.persons.record(one, scope) for one in (asked, *others)]
+        shown = {"id": str(asked), "ids": list(map(str, others)), "records": [person(one) for one in records if one]}
+        return shown, str(asked)
+
+    def history(self, caller: Caller) -> Answer:
+        asked = cx(request.args.get("id", ""), "id")
+        tell = self.desk.history_of_person if request.args.get("person") == "true" else self.desk.history
+        return {"history": [line(one) for one in tell(asked, self.api.scope(caller))]}, str(asked)
+
+    def preview(self, caller: Caller) -> Answer:
+        patient = self.api.object().get("patient")
+        if not isinstance(patient, dict) or patient.get("resourceType") != "Patient":
+            raise MissingParameter('"patient" is a FHIR Patient')
+        ids = ids_of(patient, self.persons)
+        if not ids:
+            raise InvalidParameter("the Patient carries no identifier of an authority known here")
+        event = PersonFeed("add", ids, demographics=demographics_of(patient), transaction="preview")
+        found = self.persons.preview(event, self.api.scope(caller))
+        candidates = [{"record": person(record), "comparison": _comparison(said)} for record, said in found]
+        return {"candidates": candidates}, " ".join(str(record.id) for record, _ in found[:10])
+
+    def undo_merge(self, caller: Caller) -> Answer:
+        given = self.api.object()
+        retired = cx(given.get("id"), '"id"')
+        if not self.desk.history(retired, self.api.scope(caller), 1):
+            raise UnknownPatient("no merge retired this number")
+        fed = self.desk.undo_merge(retired, _who(caller), caller, reason_of(given))
+        return _fed(retired, fed), str(retired)
+
+    def link(self, caller: Caller) -> Answer:
+        return self._tie(caller, together=True)
+
+    def unlink(self, caller: Caller) -> Answer:
+        return self._tie(caller, together=False)
+
+    def _tie(self, caller: Caller, *, together: bool) -> Answer:
+        given = self.api.object()
+        one, other = cx(given.get("id"), '"id"'), cx(given.get("other"), '"other"')
+        for id_ in (one, other):
+            self.persons.cross_reference(id_, (), self.api.scope(caller))  # unknown, or not to be seen
+        fed = self.desk.tie(one, other, together, _who(caller), caller, reason_of(given))
+        return _fed(one, fed), f"{one} {other}"
 
 
-def register(app: Flask, api: PersonsApi) -> None:
-    def route(rule: str, method: str, act: Callable[..., Any]) -> None:
-        def answer(**places: int) -> Response:
-            caller = api.caller()
-            try:
-                found, seen = act(api, caller, **places)
-            except GatewayError as error:
-                codes = codes_for(error)
-                _record(api, caller, rule, 4 if codes.http < 500 else 8, "")
-                return _json(codes.http, {"error": codes.fhir, "text": str(error)})
-            _record(api, caller, rule, 0, seen)
-            return _json(200, found)
-
-        app.add_url_rule(rule, f"{method} {rule}", answer, methods=[method])
-
-    route("/api/reviews", "GET", _reviews)
-    route("/api/reviews/<int:number>", "GET", _review)
-    route("/api/reviews/<int:number>", "POST", _decide)
-    route("/api/reviews/<int:number>/decision", "DELETE", _undo)
-    route("/api/persons/$preview", "POST", _preview)
-    route("/api/persons/history", "GET", _history)
-
-
-Answer = tuple[Any, str]
-"""What is answered, and the ids of the persons it shows, for the audit record."""
-
-
-def _reviews(api: PersonsApi, caller: Caller) -> Answer:
-    state = request.args.get("state", "open")
-    if state not in ("open", "decided", "all"):
-        raise InvalidParameter("state is open, decided or all")
-    after, limit = _number("after", 0), min(max(1, _number("limit", PAGE)), MAX_PAGE)
-    found = api.persons.reviews(after, limit, state, api.scope(caller))
-    shown = {"reviews": [_shown(one) for one in found], "next": found[-1].number if len(found) == limit else None}
-    return shown, _seen(*found)
-
-
-def _review(api: PersonsApi, caller: Caller, number: int) -> Answer:
-    found = api.persons.review(number, api.scope(caller))
-    if found is None:
-        raise UnknownResource("no such pair")
-    return _shown(found), _seen(found)
-
-
-def _decide(api: PersonsApi, caller: Caller, number: int) -> Answer:
-    given = _object(api)
-    decision, reason = given.get("decision"), given.get("reason", "")
-    if decision not in ("same", "different", "defer"):
-        raise InvalidParameter('"decision" is same, different or defer')
-    if not isinstance(reason, str) or len(reason) > MAX_REASON:
-        raise InvalidParameter(f'"reason" is a text of at most {MAX_REASON} characters')
-    if api.persons.review(number, api.scope(caller)) is None:
-        raise UnknownResource("no such pair")
-    found = api.persons.decide(number, decision, caller.user or caller.node, reason, caller)
-    return _shown(found), _seen(found)
-
-
-def _undo(api: PersonsApi, caller: Caller, number: int) -> Answer:
-    if api.persons.review(number, api.scope(caller)) is None:
-        raise UnknownResource("no such pair")
-    found = api.persons.undo(number, caller.user or caller.node, caller)
-    return _shown(found), _seen(found)
-
-
-def _preview(api: PersonsApi, caller: Caller) -> Answer:
-    patient = _object(api).get("patient")
-    if not isinstance(patient, dict) or patient.get("resourceType") != "Patient":
-        raise MissingParameter('"patient" is a FHIR Patient')
-    ids = ids_of(patient, api.persons)
-    if not ids:
-        raise InvalidParameter("the Patient carries no identifier of an authority known here")
-    event = PersonFeed("add", ids, demographics=demographics_of(patient), transaction="preview")
-    found = api.persons.preview(event, api.scope(caller))
-    candidates = [{"record": _person(record), "comparison": _comparison(said)} for record, said in found]
-    return {"candidates": candidates}, " ".join(str(record.id) for record, _ in found[:10])
-
-
-def _history(api: PersonsApi, caller: Caller) -> Answer:
-    try:
-        id_ = PatientId.parse(request.args.get("id", ""))
-    except ValueError as error:
-        raise InvalidParameter(f"id: {error}") from None
-    return {"history": [_line(one) for one in api.persons.history(id_, api.scope(caller))]}, str(id_)
+def _who(caller: Caller) -> str:
+    return caller.user or caller.node
 
 
 # -- shapes -----------------------------------------------------------------------------------------------------------
@@ -139,13 +151,18 @@ def _shown(one: Review) -> dict[str, Any]:
         "decidedBy": one.decided_by or None,
         "decidedAt": one.decided_at or None,
         "reason": one.reason or None,
-        "one": _person(one.one),
-        "other": _person(one.other),
+        "one": person(one.one),
+        "other": person(one.other),
         "comparison": _comparison(one.comparison),
     }
 
 
-def _person(one: PersonRecord) -> dict[str, Any]:
+def _fed(id_: PatientId, fed: Fed) -> dict[str, Any]:
+    """A person after something was said of him."""
+    return {"id": str(id_), "enterpriseId": fed.enterprise_id, "ids": list(map(str, fed.links)), "changed": fed.changed}
+
+
+def person(one: PersonRecord) -> dict[str, Any]:
     return {
         "id": str(one.id),
         "patient": one.patient or None,
@@ -178,7 +195,7 @@ def _comparison(one: Comparison) -> dict[str, Any]:
     }
 
 
-def _line(one: HistoryLine) -> dict[str, Any]:
+def line(one: HistoryLine) -> dict[str, Any]:
     return {
         "at": one.at,
         "eventTime": one.event_time,
@@ -192,38 +209,3 @@ def _line(one: HistoryLine) -> dict[str, Any]:
 
 def _seen(*reviews: Review) -> str:
     return " ".join(dict.fromkeys(str(record.id) for one in reviews[:5] for record in (one.one, one.other)))
-
-
-# -- the request ------------------------------------------------------------------------------------------------------
-
-
-def _object(api: PersonsApi) -> Mapping[str, Any]:
-    """The JSON object of the body. Its Content-Type has to say so: a web page cannot send that without asking (CORS)."""
-    if request.headers.get("Content-Type", "").partition(";")[0].strip().lower() != "application/json":
-        raise BadInput("the body is application/json")
-    found = fhir.parse(api.body())
-    if not isinstance(found, dict):
-        raise BadInput("the body is a JSON object")
-    return found
-
-
-def _number(name: str, default: int) -> int:
-    given = request.args.get(name, "")
-    if not given:
-        return default
-    if not given.isascii() or not given.isdigit() or len(given) > 12:
-        raise InvalidParameter(f"{name} is a whole number")
-    return int(given)
-
-
-def _record(api: PersonsApi, caller: Caller, rule: str, outcome: int, seen: str) -> None:
-    api.audit.record(
-        AuditRecord(
-            "110112", "persons", "E", outcome, caller.user or caller.node, caller.address, patient=seen, object=rule,
-            detail=request.method,
-        )
-    )  # fmt: skip
-
-
-def _json(status: int, value: Any) -> Response:
-    return Response(orjson.dumps(value), status=status, content_type="application/json")

@@ -22,7 +22,8 @@ from gateway.model.ingest import Seen
 from gateway.ports import AuditLog, Job, Keeping, Outbox
 
 CHANGED: Final = "identity-changed"
-"""Kind of the jobs (storage/keep_ties.py)."""
+MOVED: Final = "xad-pid-changed"
+"""Kinds of the jobs (storage/keep_ties.py): the ids of a person changed; numbers have another enterprise id."""
 REFUSALS: Final = 3
 """So often a consumer may refuse one message before it gets the next."""
 _AT_ONCE: Final = 100
@@ -41,6 +42,8 @@ class Change(NamedTuple):
     """All the person has now."""
     retired: tuple[PatientId, ...]
     """Ids that lead nowhere any more."""
+    moved: tuple[tuple[PatientId, str, str], ...] = ()
+    """Of a job MOVED: (number, old enterprise id, new one)."""
 
 
 @dataclass(slots=True)
@@ -74,6 +77,7 @@ class Notifier:
     cross_reference: CrossReference
     clock: Clock
     consumers: Sequence[Consumer]
+    kind: str = CHANGED
     _done: dict[str, int] = field(default_factory=dict)
 
     def run_once(self) -> bool:
@@ -81,7 +85,8 @@ class Notifier:
         marks = self.keeping.seen([consumer.mark for consumer in self.consumers])
         for consumer in self.consumers:
             seen = marks.get(consumer.mark)
-            self._done.setdefault(consumer.name, seen.size if seen else 0)
+            # Another process may have gone on meanwhile.
+            self._done[consumer.name] = max(self._done.get(consumer.name, 0), seen.size if seen else 0)
         worked = False
         for consumer in self.consumers:
             worked |= self._serve(consumer)
@@ -93,7 +98,7 @@ class Notifier:
         if consumer.not_before is not None and self.clock.now() < consumer.not_before:
             return False
         worked = False
-        for job in self.outbox.pending(CHANGED, _AT_ONCE, after=self._done[consumer.name]):
+        for job in self.outbox.pending(self.kind, _AT_ONCE, after=self._done[consumer.name]):
             change = self._change(job)
             if not _concerns(change, consumer):
                 self._done[consumer.name] = job.n
@@ -129,6 +134,10 @@ class Notifier:
     def _change(self, job: Job) -> Change:
         """The ids as they are now: a message that is sent late tells no old story."""
         payload = orjson.loads(job.payload)
+        if self.kind == MOVED:
+            # Each step counts: a registry moves documents from one id to the next.
+            moved = tuple((PatientId(value, oid), old, new) for value, oid, old, new in payload["moved"])
+            return Change(str(job.n), tuple(id_ for id_, _, _ in moved), (), moved)
         retired = tuple(PatientId(*one) for one in payload["retired"])
         for own in (PatientId(*one) for one in payload["ids"]):
             try:
@@ -140,7 +149,7 @@ class Notifier:
     def _finish(self) -> None:
         """Jobs every consumer is done with leave the queue."""
         least = min(self._done.values(), default=0)
-        done = [job.n for job in self.outbox.pending(CHANGED, 10 * _AT_ONCE) if job.n <= least or not self.consumers]
+        done = [job.n for job in self.outbox.pending(self.kind, 10 * _AT_ONCE) if job.n <= least or not self.consumers]
         if done:
             self.outbox.finish(*done)
 

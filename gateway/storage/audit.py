@@ -61,5 +61,9 @@ class OutboxTable:
         rows = [(now, number) for number in numbers]
         self._writer.run(lambda driver: driver.many("UPDATE outbox SET done = ? WHERE n = ? AND done IS NULL", rows))
 
+    def add(self, kind: str, payload: str) -> None:
+        now = instant(self._clock.now())
+        self._writer.run(lambda driver: driver.insert(outbox, [(driver.number("outbox"), kind, payload, now, None, 0)]))
+
     def fail(self, number: int) -> None:
         self._writer.run(lambda driver: driver.run("UPDATE outbox SET attempts = attempts + 1 WHERE n = ?", (number,)))

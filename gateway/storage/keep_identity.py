@@ -18,7 +18,7 @@ from gateway.model.identity import Facts, PatientId, PersonKey, resolve, subsume
 from gateway.ports import Derivations
 from gateway.storage.engines import Driver
 from gateway.storage.keep_persons import DELETED, LIVE, SUBSUMED, Shown, index_persons
-from gateway.storage.keep_ties import Ties, write_changes
+from gateway.storage.keep_ties import Ties, tell_moved, write_changes
 from gateway.storage.schema import person as person_table
 
 MAX_HOLDERS = 64
@@ -164,20 +164,26 @@ def relink(driver: Driver, derive: Derivations, changes: IdentityChanges, now: s
     dead = gone | {own for own, _ in linked.subsumed}
     records = [own for own in group if _is_record(driver, own)]
     before = {own: _eid(driver, own) for own in records}
+    moved: list[tuple[PatientId, str, str]] = []
     for cluster in (*linked.clusters, *(frozenset([own]) for own in gone)):
         members = [own for own in cluster if own in before]
         if members:
-            _assign(driver, derive.enterprise_id([own for own in members if own not in dead] or members), members)
+            moved += _assign(
+                driver, derive.enterprise_id([own for own in members if own not in dead] or members), members
+            )
     for own in sorted(dead, key=str):
         driver.run("DELETE FROM identity WHERE authority = ? AND value = ?", (own.authority, own.value))
+    same: dict[PatientId, list[PatientId]] = {}
+    for id_ in touched_ids:
+        same.setdefault(resolve(id_, subsumed), []).append(id_)
     for shared in sorted(touched_ids, key=str):
         if not _is_record(driver, shared):
-            same = [id_ for id_ in touched_ids if resolve(id_, subsumed) == shared]
-            _assign_shared(driver, shared, [] if shared in dead else same)
+            _assign_shared(driver, shared, [] if shared in dead else same.get(shared, ()))
     ties.hold(pairs, linked.held)
     flipped = _set_states(driver, group, gone, dict(linked.subsumed))
     after = {own: "" if own in dead else _eid(driver, own) for own in records}
     write_changes(driver, changes.stated, before, after, pairs, derive, now)
+    tell_moved(driver, moved, now)
     changes.changed.clear()
     changes.before.clear()
     return Relinked(linked.conflicts, frozenset(flipped))
@@ -278,8 +284,10 @@ def _eid(driver: Driver, id_: PatientId) -> str:
     return row[0] if row else ""
 
 
-def _assign(driver: Driver, eid: str, cluster: Iterable[PatientId]) -> None:
-    """Gives every id of a cluster its enterprise id; rows of a person that already has it are left alone."""
+def _assign(driver: Driver, eid: str, cluster: Iterable[PatientId]) -> list[tuple[PatientId, str, str]]:
+    """Gives every id of a cluster its enterprise id; rows of a person that already has it are left alone. Returns the
+    ids whose documents have another one now: (id, before, now)."""
+    moved: list[tuple[PatientId, str, str]] = []
     for own in sorted(cluster, key=str):
         key = (own.authority, own.value)
         if _eid(driver, own) == eid:
@@ -293,9 +301,12 @@ def _assign(driver: Driver, eid: str, cluster: Iterable[PatientId]) -> None:
         patients = driver.rows(sql, key)
         driver.run("UPDATE identity_patient SET eid = ? WHERE authority = ? AND value = ?", (eid, *key))
         for patient, before in patients:
+            if before != eid and (own, before, eid) not in moved:
+                moved.append((own, before, eid))
             driver.run("UPDATE resource SET eid = ? WHERE patient = ?", (eid, patient))
             # By the person it was: there is no index on patient, and the rows of a person are few.
             driver.run("UPDATE registry_object SET eid = ? WHERE eid = ? AND patient = ?", (eid, before, patient))
+    return moved
 
 
 def _assign_shared(driver: Driver, shared: PatientId, same: Iterable[PatientId]) -> None:

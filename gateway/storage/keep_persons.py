@@ -73,8 +73,12 @@ def describe_patients(
     """Records, terms and blocking keys of these Patients. Returns the records whose pairs may be others now."""
     keys = keys or Keys(driver)
     dirty: dict[int, None] = {}
+    terms: dict[int, list[tuple[int, str, str, str]]] = {}
     for patient in sorted(patients):
-        _describe(driver, persons, patient, patients[patient], keys, dirty)
+        _describe(driver, persons, patient, patients[patient], keys, dirty, terms)
+    # In the order of the index: rows that come to one page are written while the page is at hand.
+    rows = sorted((row for some in terms.values() for row in some), key=lambda row: row[1:])
+    driver.many("INSERT INTO person_term (n, kind, value, birth_date) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", rows)
     keys.write()
     return list(dirty)
 
@@ -126,16 +130,23 @@ class Keys:
         self._of[n] = keys
 
     def write(self) -> None:
-        self._driver.many("DELETE FROM person_key WHERE key = ? AND n = ?", self._taken)
-        self._driver.many("INSERT INTO person_key (key, n) VALUES (?, ?) ON CONFLICT DO NOTHING", self._put)
+        """A row that was taken and put again is there at the end."""
+        self._driver.many("DELETE FROM person_key WHERE key = ? AND n = ?", sorted(self._taken))
+        self._driver.many("INSERT INTO person_key (key, n) VALUES (?, ?) ON CONFLICT DO NOTHING", sorted(self._put))
         self._taken.clear()
         self._put.clear()
 
 
 def _describe(
-    driver: Driver, persons: Describing, patient: str, body: bytes | None, keys: Keys, dirty: dict[int, None]
+    driver: Driver,
+    persons: Describing,
+    patient: str,
+    body: bytes | None,
+    keys: Keys,
+    dirty: dict[int, None],
+    terms: dict[int, list[tuple[int, str, str, str]]],
 ) -> None:
-    """The rows of one record but for its pairs."""
+    """The rows of one record but for its pairs; its terms are handed back."""
     row = driver.row("SELECT authority, value FROM identity_patient WHERE patient = ?", (patient,))
     if row is None:
         return
@@ -165,10 +176,7 @@ def _describe(
             (said.birth_date, said.sex, int(said.active), features, n),
         )
         driver.run("DELETE FROM person_term WHERE n = ?", (n,))
-    driver.many(
-        "INSERT INTO person_term (n, kind, value, birth_date) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-        [(n, kind, value, said.birth_date) for kind, value in said.terms],
-    )
+    terms[n] = [(n, kind, value, said.birth_date) for kind, value in said.terms]
     keys.put(n, set(said.keys), dirty, fresh=known is None)
     dirty[n] = None
 

@@ -16,14 +16,19 @@ MAX_COMPARED = 64
 """Records of one group that are all compared with one another before matching may link them."""
 CHANGED = "identity-changed"
 """Kind of the outbox job of a person whose ids changed. Payload: {"eid", "ids": [[value, authority]...], "retired"}."""
+MOVED = "xad-pid-changed"
+"""Kind of the outbox job of numbers that belong to another enterprise id now. Payload: {"moved": [[value, authority, old,
+new]...]}."""
 STATEMENTS = (
     'SELECT kind, one_value, one_authority, other_value, other_authority, event_time, hash, who, "transaction", rule,'
     " undoes FROM person_statement"
 )
 _WORDS = {
     "merge": "merged", "change-id": "merged", "link": "linked", "unlink": "unlinked", "delete": "deleted",
-    "undo": "undone",
+    "undo": "undone", "issue": "issued",
 }  # fmt: skip
+_MEDICAL = {"delete": "suspended", "undo": "resumed", "change-id": "replaced"}
+"""The same acts on a medical ID have names of their own."""
 
 
 class Ties:
@@ -146,7 +151,8 @@ def keep_statements(driver: Driver, statements: Iterable[Statement], now: str) -
         driver.insert(person_statement, [row])
         touched |= {one.one, one.other}
         ids = list(dict.fromkeys((one.one, one.other)))
-        write_history(driver, now, one.event_time, _WORDS[one.kind], ids, one.who, one.rule or one.transaction, "")
+        word = (_MEDICAL if one.transaction == "medical-id" else {}).get(one.kind, _WORDS[one.kind])
+        write_history(driver, now, one.event_time, word, ids, one.who, one.rule or one.transaction, "")
     return touched
 
 
@@ -225,6 +231,14 @@ def _tell(driver: Driver, eid: str, ids: frozenset[PatientId], now: str, *retire
         "retired": [(id_.value, id_.authority) for id_ in retired],
     }
     driver.insert(outbox, [(driver.number("outbox"), CHANGED, orjson.dumps(payload).decode(), now, None, 0)])
+
+
+def tell_moved(driver: Driver, moved: Sequence[tuple[PatientId, str, str]], now: str) -> None:
+    """A job for the registries that keep documents under enterprise ids (ITI-64)."""
+    if moved:
+        words = [(id_.value, id_.authority, old, new) for id_, old, new in moved]
+        payload = orjson.dumps({"moved": words}).decode()
+        driver.insert(outbox, [(driver.number("outbox"), MOVED, payload, now, None, 0)])
 
 
 def _line(

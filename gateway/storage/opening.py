@@ -19,6 +19,7 @@ from gateway.storage.engines import WRITER_CACHE_KIB, Lookups, open_engine
 from gateway.storage.identities import IdentityTable
 from gateway.storage.keep_registry import RegistryStore
 from gateway.storage.keeping import Store
+from gateway.storage.memory import MemoryTable
 from gateway.storage.persons import PersonTable
 from gateway.storage.registry import RegistryTable
 from gateway.storage.reindex import reindex
@@ -43,6 +44,7 @@ class Storage:
     outbox: OutboxTable
     keeping: Store
     persons: PersonTable
+    memory: MemoryTable
     lookups: Lookups
 
     def close(self) -> None:
@@ -72,6 +74,8 @@ def open_storage(url: str, objects: Objects, *, affinity_domain: str, derive: De
     blobs = BlobStore(engine, objects)
     lookups = Lookups(engine)
     identities = IdentityTable(lookups, affinity_domain)
+    memory = MemoryTable(lookups, writer)
+    memory.sweep(instant(clock.now()))
     return Storage(
         engine=engine,
         writer=writer,
@@ -85,6 +89,7 @@ def open_storage(url: str, objects: Objects, *, affinity_domain: str, derive: De
         outbox=OutboxTable(engine, writer, clock),
         keeping=Store(engine, writer, blobs, derive, clock),
         persons=PersonTable(lookups, identities, writer, derive, clock, affinity_domain),
+        memory=memory,
         lookups=lookups,
     )
 

@@ -304,8 +304,9 @@ def _search(wanted: PersonConditions) -> tuple[str, list[object]]:
     return "".join(f" AND {part}" for part in parts), values
 
 
-_COST = {"t": 0, "f": 1, "g": 2, "m": 3, "p": 4}
-"""Kinds of terms by how few persons share one: telephone, family name, given name, mother's name, postal code."""
+_COST = {"k": -2, "q": -1, "t": 0, "f": 1, "g": 2, "m": 3, "p": 4}
+"""Kinds of terms by how few persons share one: account, mother's number, telephone, family name, given name, mother's
+name, postal code."""
 
 
 def _term(one: TermCondition, births: tuple[str, str]) -> tuple[str, list[object]]:

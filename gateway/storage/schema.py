@@ -460,6 +460,18 @@ outbox = Table(
     Index("ix_outbox_open", "n", sqlite_where=text("done IS NULL"), postgresql_where=text("done IS NULL")),
 )
 
+face_memory = Table(
+    "face_memory",
+    metadata,
+    Column("kind", Text, primary_key=True),  # ihe/_held.py: what is remembered
+    Column("key", Text, primary_key=True),  # JSON list of texts
+    Column("value", Text, nullable=False),
+    Column("until", Text, nullable=False),  # instant, UTC: gone from then on
+    Index(None, "kind", "until"),
+    sqlite_with_rowid=False,
+)
+"""What a face has to know again between two messages: continuation pointers, correlations. Of minutes to a day."""
+
 audit = Table(
     "audit",
     metadata,

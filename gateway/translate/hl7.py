@@ -96,9 +96,12 @@ def _read_message(piece: _Piece, where: Place, facilities: Facilities, facility:
         "message_time": sent_at,
         "version_time": piece.name.timestamp if piece.name else _digits(msh[7]),
     }
-    if piece.name is None and (kind := table("identity-feeds").get(f"{component(msh[9], 1)}^{component(msh[9], 2)}")):
+    kind = table("identity-feeds").get(f"{component(msh[9], 1)}^{component(msh[9], 2)}", "")
+    if piece.name is None and kind:
         known["feeds"] = kind
         known["version_time"] = feed_time(known["version_time"], kind)
+    elif kind in _MERGES:  # in a storage file too; its Patient is a mention, whatever the data type of the file says
+        known["feeds"] = kind
     if pid is None:
         return Converted(*piece, **known, error=missing, translated=_result(context))
     number = local_number(pid, chosen, facilities)
@@ -175,6 +178,7 @@ def _result(context: Context, person: Any = None) -> Translated:
     )
 
 
+_MERGES = frozenset({"merge", "change-id"})
 _TURNS = {"add": "0", "revise": "1"}
 
 
@@ -200,6 +204,8 @@ def _key(message: Message, name: FileName | None, part: str, number: str, data_t
     found = message.first(segment) if segment else None
     care_date = times.fhir_date(component(found[int(number_of_field)], 1)) if found else None
     order = PID_ONLY if _only_pid(message, data_type) else padded(_order_number(message, data_type))
+    if mrg := message.first("MRG"):  # a merge says little of its patient: it never takes the place of what says more
+        order = f"{mrg.name}/{component(mrg[1], 1)}"
     return (number, (care_date or "-").replace("-", "") or "-", data_type, order)
 
 

@@ -108,6 +108,35 @@ def patient_identifiers(raw: str, fields: list[str], segment: Segment, context: 
     return found
 
 
+ACCOUNT: Final = "https://musubi.invalid/StructureDefinition/patient-accountNumber"
+MOTHERS_IDENTIFIER: Final = "https://musubi.invalid/StructureDefinition/patient-mothersIdentifier"
+
+
+@converter(repeats=True, rest=_identifier_rest)
+def account_number(raw: str, fields: list[str], segment: Segment, context: Context) -> list[Fragment]:
+    """PID-18: the account (a bill, a stay), by which ITI-21 may ask."""
+    return _others(raw, ACCOUNT, context)
+
+
+@converter(repeats=True, rest=_identifier_rest)
+def mothers_identifiers(raw: str, fields: list[str], segment: Segment, context: Context) -> list[Fragment]:
+    """PID-21: the mother's numbers, of a newborn."""
+    return _others(raw, MOTHERS_IDENTIFIER, context)
+
+
+def _others(raw: str, url: str, context: Context) -> list[Fragment]:
+    """Numbers beside the patient's own: extensions with an Identifier, under its authority where that can be known."""
+    found: list[Fragment] = []
+    for repetition in raw.split("~"):
+        parts = repetition.split("^")
+        value = plain(parts[0]).strip(" ")
+        if value:
+            oid = authority_oid(parts[3] if len(parts) > 3 else "", context)
+            system = {"system": f"urn:oid:{oid}"} if oid else {}
+            found.append({"url": url, "valueIdentifier": {**system, "value": value}})
+    return found
+
+
 def _unknown_name(hd: str, oid: str, segment: Segment, context: Context) -> str:
     """The namespace of an HD whose OID was used, when we do not know the authority under that name. What of the HD
     decided nothing is residue."""

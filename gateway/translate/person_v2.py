@@ -130,7 +130,25 @@ def demographics(pid: Segment) -> Demographics:
         birth_order=int(order) if re.fullmatch(r"[1-9][0-9]?", order) else None,
         multiple_birth={"Y": True, "N": False}.get(component(pid[24], 1)),
         deceased=True if component(pid[29], 1) else {"Y": True, "N": False}.get(component(pid[30], 1)),
+        accounts=_numbers(pid[18]),
+        mothers_ids=_numbers(pid[21]),
     )
+
+
+def _numbers(raw: str) -> tuple[str, ...]:
+    """Numbers of a CX field as they stand, with the OID where one is given."""
+    found = []
+    for one in cx_of(raw):
+        parts = one.hd.split("&")
+        oid = plain(parts[1]) if len(parts) == 3 and parts[2] == "ISO" else ""
+        found += [str(PatientId(one.value, oid)) if oid else one.value] if one.value else []
+    return tuple(dict.fromkeys(found))
+
+
+def _cx_again(number: str) -> str:
+    """`value`, or `value^^^&OID&ISO`, as a field."""
+    value, _, authority = number.partition("^^^&")
+    return escape(value) + (f"^^^&{authority}" if authority else "")
 
 
 def name_of(raw: str) -> PersonName | None:
@@ -187,6 +205,8 @@ def pid(ids: Sequence[PatientId], known: Demographics, find: Find) -> str:
     fields[8] = known.sex
     fields[11] = "~".join(map(_xad, known.addresses))
     fields[13] = "~".join(map(_xtn, known.telecoms))
+    fields[18] = "~".join(map(_cx_again, known.accounts))
+    fields[21] = "~".join(map(_cx_again, known.mothers_ids))
     fields[24] = _yes_no(known.multiple_birth)
     fields[25] = str(known.birth_order or "")
     fields[30] = _yes_no(known.deceased)

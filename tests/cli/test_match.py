@@ -5,10 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from gateway import app
 from gateway.cli._frame import run
 from gateway.codec.persons import PersonLine, render
+from gateway.errors import ConfigurationError
 from gateway.model.identity import PatientId
 from gateway.sandbox.persons import records
+from gateway.services.matching import Matching
+from gateway.settings import load
 from tests.person_parts import person
 
 
@@ -55,3 +59,17 @@ def test_a_line_that_is_no_record_is_named_by_its_number(tmp_path: Path, capsys:
     assert run(["match", "evaluate", str(file)]) != 0
     told = capsys.readouterr().err
     assert "line 3" in told and "secret" not in told
+
+
+def test_a_site_sets_trained_weights_to_work(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    monkeypatch.setattr("gateway.services.matching.training.RANDOM_PAIRS", 5_000)
+    file, out = write(tmp_path / "people.ndjson", list(records(2, 400))), tmp_path / "site.toml"
+    assert run(["match", "train", file, "--out", str(out)]) == 0
+    (tmp_path / "musubi.toml").write_text('[security]\nmode = "open"\n[matching]\nweights = "site.toml"\n', "utf-8")
+    settings = load(tmp_path / "musubi.toml", {})
+    site, ours = app.matching(settings), Matching.load()
+    assert site is not None and site.version == Matching.load(out).version != ours.version
+    assert run(["match", "evaluate", "--persons", "300", "--seed", "5", "--weights", str(out)]) in (0, 1)
+    (tmp_path / "site.toml").write_text("nonsense = 1\n", "utf-8")
+    with pytest.raises(ConfigurationError):
+        app.matching(settings)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.codec.head import order_key, read_head
+from gateway.codec.head import MAX_KEYS, order_keys, read_head
 from gateway.errors import BadInput
 
 MSH = b"MSH|^~\\&|LAB|TOKYO-HP|GW|REGION|20260102||OUL^R22^OUL_R22|M1|P|2.5^JPN||||||~ISO IR87"
@@ -60,18 +60,28 @@ def test_the_charset_of_the_answer(msh18: str, data: bytes, codec: str) -> None:
     assert read_head(MSH.replace(b"~ISO IR87", msh18.encode()).replace(b"LAB", b"LAB" + data)).charset == codec
 
 
+MANY = b"~".join(b"%d" % n for n in range(99))
+
+
 @pytest.mark.parametrize(
-    ("message", "key"),
+    ("message", "keys"),
     [
-        (MSH + b"\rPID|1||0001^^^A\rPV1\r", b"0001"),
-        (MSH + b"\r\nPID|1|x|0001\r\n", b"0001"),
-        (MSH + b"\rEVN|A01\rPID|1|| 0001 ^^^B~9\r", b"0001"),
-        (MSH.replace(b"|", b"!").replace(b"^", b"@") + b"\rPID!1!!0001@@@A\r", b"0001"),
-        (MSH + b"\rNTE|PID|1||7\r", b""),
-        (MSH + b"\rPID|1\r", b""),
-        (MSH, b""),
-        (b"", b""),
+        (MSH + b"\rPID|1||0001^^^A\rPV1\r", [b"0001"]),
+        (MSH + b"\r\nPID|1|x|0001\r\n", [b"0001"]),
+        (MSH + b"\rEVN|A01\rPID|1|| 0001 ^^^B~9\r", [b"0001", b"9"]),
+        (MSH.replace(b"|", b"!").replace(b"^", b"@") + b"\rPID!1!!0001@@@A\r", [b"0001"]),
+        (MSH + b"\rPID|||2^^^A~M7^^^C\rMRG|1^^^A~3^^^B|x\r", [b"2", b"M7", b"1", b"3"]),
+        (MSH + b"\rPID|||1\rPV1||N\rPID|||2\r", [b"1", b"2"]),
+        (MSH + b"\rQPD|Q23|T|1^^^A|^^^B\r", [b"1"]),
+        (MSH + b"\rQPD|Q22|T|@PID.5.1^X\r", []),
+        (MSH + b"\rPID|||1\rMRG|\r", [b"1"]),
+        (MSH + b"\rPID|||" + MANY + b"\r", [b"%d" % n for n in range(MAX_KEYS)]),
+        (MSH + b"\rNTE|PID|1||7\r", []),
+        (MSH + b"\rPID|1\r", []),
+        (MSH, []),
+        (b"", []),
+        (b"MSH|", []),
     ],
 )  # fmt: skip
-def test_what_messages_of_one_patient_share(message: bytes, key: bytes) -> None:
-    assert order_key(message) == key
+def test_what_messages_of_one_patient_share(message: bytes, keys: list[bytes]) -> None:
+    assert list(order_keys(message)) == keys

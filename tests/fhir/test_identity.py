@@ -204,6 +204,25 @@ def test_what_was_fed_is_found_by_demographics(ask: Ask) -> None:
     assert said(ask("GET", "/Patient?family=ミホン&birthdate=1981-02-03"))["total"] == 0
 
 
+def test_a_telephone_number_is_found_in_any_writing(ask: Ask) -> None:
+    fed(ask, TOKYO, "0001", telecom=[{"system": "phone", "value": "03-1234-5678"}])
+    for number in ("0312345678", "03-1234-5678", "phone|(03)1234-5678", "%2B81-3-1234-5678"):
+        for name in ("telecom", "phone"):
+            if name == "telecom" or "|" not in number:
+                assert said(ask("GET", f"/Patient?{name}={number}"))["total"] == 1, (name, number)
+    assert said(ask("GET", "/Patient?telecom=0312345679"))["total"] == 0
+
+
+def test_who_has_no_name_is_a_newborn_or_is_refused(ask: Ask) -> None:
+    path = f"/Patient?identifier=urn:oid:{TOKYO}|0009"
+    body = {key: value for key, value in patient((TOKYO, "0009")).items() if key != "name"}
+    refused = ask("PUT", path, body)
+    assert refused.status == 422 and said(refused)["issue"][0]["code"] == "required"
+    absent = {"url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason", "valueCode": "unknown"}
+    assert ask("PUT", path, {**body, "name": [{"extension": [absent]}]}).status == 201
+    assert ask("PUT", path, {**body, "multipleBirthInteger": 2}).status == 200
+
+
 def test_match_orders_by_score_and_names_the_grade(ask: Ask) -> None:
     fed(ask, TOKYO, "0001", telecom=[{"system": "phone", "value": "03-1234-5678"}])
     wanted = patient(telecom=[{"system": "phone", "value": "0312345678"}])

@@ -11,7 +11,7 @@ import pytest
 
 from gateway.codec import charset, er7, fhir, index_feed, jahistc, mllp, soap, transaction_storage, xml
 from gateway.codec.document import facts_of
-from gateway.codec.head import order_key, read_head
+from gateway.codec.head import order_keys, read_head
 from gateway.errors import GatewayError
 from gateway.profiles.validator import Validator
 from gateway.profiles.xml_format import FhirXml
@@ -65,7 +65,7 @@ PARSERS: dict[str, tuple[bytes, Callable[[bytes], object]]] = {
     "er7": (MESSAGE, _er7),
     "fhir-json": (BUNDLE, fhir.parse),
     "fhir-xml": (FHIR_XML.render(fhir.parse(BUNDLE)), FHIR_XML.parse),
-    "head": (MESSAGE, lambda data: (read_head(data), order_key(data))),
+    "head": (MESSAGE, lambda data: (read_head(data), order_keys(data))),
     "index": (INDEX, _index),
     "jahistc": (NOTEBOOK, _notebook),
     "mllp": (mllp.frame(MESSAGE) * 2, _stream),

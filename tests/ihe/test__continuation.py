@@ -1,6 +1,7 @@
 """Pointers of queries: bounded, bound to who asked, and usable again."""
 
 from gateway.ihe._continuation import Continuations
+from gateway.ihe._held import Held
 from gateway.model.person import PersonQuery
 
 ASKED = PersonQuery(family=("見本",), limit=2, offset=2)
@@ -15,7 +16,7 @@ def test_a_pointer_leads_back_to_its_query_as_often_as_one_asks() -> None:
 
 
 def test_the_oldest_is_forgotten() -> None:
-    known = Continuations(kept=2)
+    known = Continuations(Held(lambda: 0.0, 2))
     pointers = [known.keep("me", PersonQuery(offset=n)) for n in range(3)]
     assert [known.find("me", one) is not None for one in pointers] == [False, True, True]
 

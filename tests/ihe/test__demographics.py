@@ -39,7 +39,12 @@ def test_a_parameter_is_a_place_and_a_value() -> None:
         ("@PID.5.1.1^A\\T\\B", PersonQuery(family=("A&B",))),
         ("@PID.11^東京~@PID.11.5^100", PersonQuery(address="東京", postal_code="100")),
         ("@PID.3.1^1~@PID.3.4.1^NOBODY", None),
-        ("@PID.18.1^9", None),
+        ("@PID.18.1^9", PersonQuery(account="9")),
+        (f"@PID.18.1^9~@PID.18.4.2^{B}", PersonQuery(account=f"9^^^&{B}&ISO")),
+        ("@PID.18.1^9~@PID.18.4.1^TWO", PersonQuery(account=f"9^^^&{B}&ISO")),
+        ("@PID.21.1^9~@PID.21.4.1^NOBODY", None),
+        (f"@PID.21^9^^^TWO&{B}&ISO", PersonQuery(mothers_id=f"9^^^&{B}&ISO")),
+        ("@PID.18.4.1^TWO", None),
     ],
 )
 def test_the_question(raw: str, query: PersonQuery | None) -> None:

@@ -23,6 +23,7 @@ from gateway.model.caller import UNRESTRICTED
 from gateway.model.clock import Chance, Clock
 from gateway.serve.http import create_app
 from gateway.settings import Settings
+from tests.outbox_fake import FakeOutbox
 from tests.v3_parts import (
     HOME,
     MEDICAL,
@@ -91,7 +92,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         }
     )
     with app.storage(settings) as parts, requests.Session() as session:
-        later = Deliveries(session)
+        later = Deliveries(session, FakeOutbox())
         flask = create_app(app.Node(settings, parts).http({"http": lambda: True}, later=later))
         server = waitress.create_server(flask, host="127.0.0.1", port=0, threads=4)
         thread = threading.Thread(target=server.run, daemon=True)

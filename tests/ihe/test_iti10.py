@@ -116,12 +116,12 @@ def linked(directory: Path, port: int, clock: Clock, **more: object) -> Iterator
 
 def test_a_link_is_told_once(tmp_path: Path) -> None:
     with consumer(ack("AA")) as (port, got), linked(tmp_path, port, Clock(lambda: NOW)) as (one, _):
-        notifier = one.notifier()
+        notifier = one.notifiers()[0]
         assert notifier.run_once() is True and notifier.run_once() is False
         last = got[-1].split("\r")[2]
         assert {f"A1^^^{TOKYO}", f"B1^^^{OSAKA}", f"M1^^^{MEDICAL}"} <= set(field(last, 3).split("~"))
         count = len(got)
-        assert one.notifier().run_once() is False and len(got) == count  # after a restart
+        assert one.notifiers()[0].run_once() is False and len(got) == count  # after a restart
         assert rows(one.parts, "SELECT count(*) FROM outbox WHERE kind = 'identity-changed' AND done IS NULL") == [(0,)]
         sent = rows(one.parts, "SELECT event, action, outcome, actor FROM audit WHERE \"transaction\" = 'ITI-10'")
         assert sent and set(sent) == {("110110", "R", 0, "his")}
@@ -129,7 +129,7 @@ def test_a_link_is_told_once(tmp_path: Path) -> None:
 
 def test_a_merge_is_told(tmp_path: Path) -> None:
     with consumer(ack("CA")) as (port, got), linked(tmp_path, port, Clock(lambda: NOW)) as (one, services):
-        notifier = one.notifier()
+        notifier = one.notifiers()[0]
         notifier.run_once()
         feed(services, adt("A04", pid(f"A2^^^{TOKYO}")))
         got.clear()
@@ -143,7 +143,7 @@ def test_a_consumer_that_is_away_gets_it_later_and_in_order(tmp_path: Path) -> N
     with consumer(ack("AA")) as (port, got):
         pass
     with linked(tmp_path, port, Clock(hands)) as (one, _):
-        notifier = one.notifier()
+        notifier = one.notifiers()[0]
         assert notifier.run_once() is False and got == []
         assert rows(one.parts, "SELECT count(*) > 0 FROM outbox WHERE kind = 'identity-changed' AND done IS NULL") == [
             (1,)
@@ -154,7 +154,7 @@ def test_silence_is_asked_again_after_a_pause(tmp_path: Path) -> None:
     hands = Hands()
     first_is_lost: Callable[[str, int], bytes] = lambda id_, before: ack("AA")(id_, 0) if before else b""  # noqa: E731
     with consumer(first_is_lost) as (port, got), linked(tmp_path, port, Clock(hands)) as (one, _):
-        notifier = one.notifier()
+        notifier = one.notifiers()[0]
         assert notifier.run_once() is False and len(got) == 1
         assert notifier.run_once() is False and len(got) == 1  # too early
         hands.now = hands.now.replace(second=30)
@@ -168,7 +168,7 @@ def test_a_refused_change_is_parked_and_the_next_one_goes_out(tmp_path: Path) ->
     with consumer(refuses_first) as (port, got), linked(tmp_path, port, Clock(hands)) as (one, services):
         feed(services, adt("A04", pid(f"A3^^^{TOKYO}~M3^^^{MEDICAL}")))
         feed(services, adt("A04", pid(f"B3^^^{OSAKA}~M3^^^{MEDICAL}")))
-        notifier = one.notifier()
+        notifier = one.notifiers()[0]
         for minute in range(1, 6):
             hands.now = hands.now.replace(minute=hands.now.minute + minute)
             notifier.run_once()
@@ -183,7 +183,7 @@ def test_an_answer_to_something_else_is_no_answer(tmp_path: Path) -> None:
         consumer(lambda id_, before: other("OTHER", before)) as (port, _),
         linked(tmp_path, port, Clock(lambda: NOW)) as (one, _s),
     ):
-        assert one.notifier().run_once() is False
+        assert one.notifiers()[0].run_once() is False
 
 
 def test_a_change_in_domains_nobody_wants_is_not_sent(tmp_path: Path) -> None:
@@ -191,10 +191,10 @@ def test_a_change_in_domains_nobody_wants_is_not_sent(tmp_path: Path) -> None:
         consumer(ack("AA")) as (port, got),
         linked(tmp_path, port, Clock(lambda: NOW), authorities=["OSAKA-HP"]) as (one, services),
     ):
-        one.notifier().run_once()
+        one.notifiers()[0].run_once()
         got.clear()
         feed(services, adt("A04", pid(f"A5^^^{TOKYO}")))
-        one.notifier().run_once()
+        one.notifiers()[0].run_once()
         assert got == []
 
 
@@ -202,7 +202,7 @@ def test_without_consumers_nothing_piles_up(tmp_path: Path) -> None:
     with node(tmp_path, matching={"mode": "off"}) as (services, parts):
         for number in (f"A1^^^{TOKYO}", f"B1^^^{OSAKA}"):
             feed(services, adt("A04", pid(f"{number}~M1^^^{MEDICAL}")))
-        app.Node(settings(tmp_path), parts).notifier().run_once()
+        app.Node(settings(tmp_path), parts).notifiers()[0].run_once()
         assert rows(parts, "SELECT count(*) FROM outbox WHERE kind = 'identity-changed' AND done IS NULL") == [(0,)]
 
 
@@ -210,4 +210,4 @@ def test_a_domain_nobody_knows_stops_the_start(tmp_path: Path) -> None:
     notify = [{"name": "his", "host": "127.0.0.1", "authorities": ["NOBODY"]}]
     chosen = settings(tmp_path, notify=notify)
     with app.storage(chosen) as parts, pytest.raises(ConfigurationError, match="NOBODY"):
-        app.Node(chosen, parts).notifier()
+        app.Node(chosen, parts).notifiers()[0]

@@ -26,7 +26,7 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
             pid(f"B1^^^{OSAKA}~M1^^^{MEDICAL}", HANAKO),
             pid(f"A2^^^{TOKYO}", "見本^太郎^^^^^L^I", "19840229", "M"),
             pid(f"A3^^^{TOKYO}", "見本山^次郎^^^^^L^I", "198402", "M"),
-            pid(f"A4^^^{TOKYO}", "髙橋^﨑子^^^^^L^I", "1984", "F"),
+            pid(f"A4^^^{TOKYO}", "髙橋^﨑子^^^^^L^I", "1984", "F", f18=f"K7^^^&{ARC}.2&ISO", f21=f"A1^^^{TOKYO}~X5"),
         ):
             assert feed(made[0], adt("A04", one)) == "AA"
         yield made
@@ -72,8 +72,14 @@ FOUND = {
     "all must hold": (("@PID.5.1.1^見本", "@PID.7^1900"), []),
     "an id of another domain": (("@PID.3.1^A1", "@PID.3.4.1^OSAKA-HP"), []),
     "an id of a domain nobody knows": (("@PID.3.1^A1", "@PID.3.4.1^NOBODY"), []),
-    "an account number, of which none is kept": (("@PID.18.1^99",), []),
-    "a mother's number, of which none is kept": (("@PID.21.1^99",), []),
+    "an account number": (("@PID.18.1^K7",), ["A4"]),
+    "an account number of an authority": (("@PID.18.1^K7", f"@PID.18.4.2^{ARC}.2"), ["A4"]),
+    "an account number of another authority": (("@PID.18.1^K7", f"@PID.18.4.2^{ARC}.22"), []),
+    "an account number nobody has": (("@PID.18.1^K",), []),
+    "a mother's number": (("@PID.21.1^A1", "@PID.21.4.1^TOKYO-HP"), ["A4"]),
+    "a mother's number without an authority": (("@PID.21^X5",), ["A4"]),
+    "a mother's number of a domain nobody knows": (("@PID.21.1^A1", "@PID.21.4.1^NOBODY"), []),
+    "account and sex": (("@PID.18.1^K7", "@PID.8^M"), []),
 }
 
 
@@ -236,3 +242,8 @@ def test_garbage_is_answered_and_finds_nobody(known: Node, name: str) -> None:
     found = ask(services, GARBAGE[name])
     assert "PID" not in found or name == "wildcards alone"
     assert case(ask(services, pdq("@PID.3.1^A1"))) == "AA OK"
+
+
+def test_account_and_mothers_numbers_come_back(known: Node) -> None:
+    (one,) = ask(known[0], pdq("@PID.18.1^K7"))["PID"]
+    assert field(one, 18) == f"K7^^^&{ARC}.2&ISO" and field(one, 21) == f"A1^^^&{ARC}.2&ISO~X5"

@@ -20,7 +20,7 @@ from gateway.ihe._v2 import V2Services
 from gateway.ihe._v3 import V3Services
 from gateway.model.caller import UNRESTRICTED, Caller
 from gateway.model.identity import PatientId
-from gateway.services.persons.service import Persons
+from gateway.services.persons import Desk, Persons
 from gateway.settings import Settings
 from gateway.storage.opening import Storage
 from tests import pix_parts, v3_parts
@@ -596,13 +596,13 @@ def test_what_people_decide_is_seen_by_every_face(region: Region) -> None:
     ids = {p("K1"), p("K2", KYOTO)}
     (pair,) = [
         review
-        for review in region.persons.reviews(0, 1000, "open", UNRESTRICTED)
+        for review in Desk(region.persons).reviews(0, 1000, "open", UNRESTRICTED)
         if {review.one.id, review.other.id} == ids
     ]
     assert region.same(p("K1"), KYOTO) == Told("none")
-    region.persons.decide(pair.number, "same", "dr", "asked her", CALLER)
+    Desk(region.persons).decide(pair.number, "same", "dr", "asked her", CALLER)
     assert region.same(p("K1"), KYOTO) == Told("found", frozenset({p("K2", KYOTO)}))
-    region.persons.undo(pair.number, "dr", CALLER)
+    Desk(region.persons).undo(pair.number, "dr", CALLER)
     assert region.same(p("K1"), KYOTO) == Told("none")
 
 
@@ -643,7 +643,7 @@ def test_each_act_leaves_its_audit_record(region: Region) -> None:
             Recorded("110110", feeds[face], "U", 0, str(one)),
         ]
         (refused,) = of_(lambda face=face, two=two: region.refer(face, two))  # type: ignore[misc]
-        assert refused.outcome in (4, 8) and (refused.transaction, refused.patient) == (pix[face], str(two))
+        assert refused.outcome == 4 and (refused.transaction, refused.patient) == (pix[face], str(two))
     for _ in range(2):
         gone = of_(lambda: region.http("DELETE", f"/Patient?identifier=urn:oid:{TOKYO}|L1-fhir"))
         assert gone == [Recorded("110110", "ITI-104", "D", 0, str(p("L1-fhir")))]

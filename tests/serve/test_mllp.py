@@ -150,6 +150,18 @@ def test_messages_of_one_patient_are_worked_on_in_order_across_connections(start
     assert [one for one in running.work.seen if b"||7" in one] == [message("7", "wait 1"), message("7", "2")]
 
 
+def test_a_merge_overtakes_no_message_of_either_patient_and_none_overtakes_it(start: Start) -> None:
+    running = start(workers=8)
+    merge, later = message("1", "merge") + b"MRG|2^^^A\r", message("2", "later")
+    with running.connect() as wire:
+        wire.sendall(b"".join(map(frame, (message("2", "wait"), merge, later, message("3", "other")))))
+        until(lambda: message("3", "other") in running.work.seen)
+        assert not {merge, later} & set(running.work.seen)
+        running.work.gate.set()
+        receive(wire, 4)
+    assert [one for one in running.work.seen if b"other" not in one] == [message("2", "wait"), merge, later]
+
+
 def test_a_sender_that_sends_without_reading_is_made_to_wait_and_loses_nothing(start: Start) -> None:
     running = start(max_in_flight=2, max_waiting=3)
     body = b"x" * 50_000

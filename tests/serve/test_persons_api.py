@@ -139,3 +139,49 @@ def test_what_was_shown_is_in_the_audit_log(client: Any, tmp_path: Path) -> None
         rows = connection.execute("SELECT patient, object FROM audit WHERE [transaction] = 'persons'").fetchall()
     ((patients, route),) = rows
     assert {f"0001^^^&{TOKYO}&ISO", f"777^^^&{OSAKA}&ISO"} == set(patients.split()) and route == "/api/reviews"
+
+
+def cx(oid: str, value: str) -> str:
+    return f"{value}^^^&{oid}&ISO"
+
+
+def retire(client: Any, value: str, survivor: str) -> None:
+    link = [{"type": "replaced-by", "other": {"identifier": {"system": f"urn:oid:{TOKYO}", "value": survivor}}}]
+    body = patient(TOKYO, value, active=False, link=link)
+    assert client.put(f"/fhir/Patient?identifier=urn:oid:{TOKYO}|{value}", json=body).status_code == 200
+
+
+def test_a_merge_is_taken_back_with_a_reason(client: Any) -> None:
+    put(client, TOKYO, "0001")
+    put(client, TOKYO, "0002")
+    assert client.post("/api/persons/$undo-merge", json={"id": cx(TOKYO, "0002")}).status_code == 404
+    retire(client, "0002", "0001")
+    whole = client.get("/api/persons/history", query_string={"id": cx(TOKYO, "0001"), "person": "true"}).json["history"]
+    assert {"added", "merged"} <= {line["what"] for line in whole}
+    assert {cx(TOKYO, "0001"), cx(TOKYO, "0002")} <= {id_ for line in whole for id_ in line["ids"]}
+    back = client.post("/api/persons/$undo-merge", json={"id": cx(TOKYO, "0002"), "reason": "別人と判明"})
+    assert back.status_code == 200 and back.json["changed"]
+    assert client.get("/api/persons", query_string={"id": cx(TOKYO, "0002")}).json["records"][0]["active"]
+    lines = client.get("/api/persons/history", query_string={"id": cx(TOKYO, "0002")}).json["history"]
+    assert ("undone", "別人と判明") in [(line["what"], line["rule"]) for line in lines]
+    assert all(line["at"] for line in lines)
+
+
+def test_two_records_are_linked_and_held_apart_by_hand(client: Any) -> None:
+    put(client, TOKYO, "0001")
+    put(client, OSAKA, "777")
+    body = {"id": cx(TOKYO, "0001"), "other": cx(OSAKA, "777"), "reason": "保険証で確認"}
+    linked = client.post("/api/persons/$link", json=body)
+    assert linked.status_code == 200 and linked.json["ids"] == [cx(OSAKA, "777")]
+    assert others(client, TOKYO, "0001") == ["777"]
+    shown = client.get("/api/persons", query_string={"id": cx(TOKYO, "0001")}).json
+    assert [one["id"] for one in shown["records"]] == [cx(TOKYO, "0001"), cx(OSAKA, "777")]
+    assert client.post("/api/persons/$unlink", json=body).json["ids"] == []
+    assert others(client, TOKYO, "0001") == []
+    for wrong, status in (
+        ({**body, "other": body["id"]}, 400),
+        ({**body, "other": cx(OSAKA, "9")}, 404),
+        ({**body, "other": cx("1.2.3", "9")}, 400),
+        ({"id": body["id"]}, 400),
+    ):
+        assert client.post("/api/persons/$link", json=wrong).status_code == status

@@ -44,5 +44,5 @@ def test_one_batch_gives_what_many_give(tmp_path: Path) -> None:
             for number in order:
                 names = (PersonName("佐藤", f"花{number // 3}", "", "kanji"),)
                 w.feed("add", a(str(number)), known=moved(SATO, addresses=HOME, names=names), at=1)
-            found.append((_pairs(w), len(w.persons.reviews(0, 99, "open", UNRESTRICTED))))
+            found.append((_pairs(w), len(w.desk.reviews(0, 99, "open", UNRESTRICTED))))
     assert found[0] == found[1]

@@ -27,6 +27,8 @@ QUERIES = {
     "SELECT n FROM association WHERE lid <> '' AND lid = 'l'": "ix_association_lid",
     "SELECT n FROM contribution WHERE n = 1 ORDER BY live DESC, rank, source_time DESC, hash DESC LIMIT 1":
         "ix_contribution_best",
+    "SELECT value FROM face_memory WHERE kind = 'k' AND key = 'x' AND until > 'now'": "(kind=? AND key=?)",
+    "SELECT key FROM face_memory WHERE kind = 'k' ORDER BY until LIMIT 5": "ix_face_memory_kind_until",
     "SELECT n FROM outbox WHERE done IS NULL ORDER BY n": "ix_outbox_open",
 }  # fmt: skip
 

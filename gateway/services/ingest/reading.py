@@ -30,6 +30,7 @@ from gateway.services.ingest.files import (
     read_steadily,
     renamed,
 )
+from gateway.services.ingest.merging import statements_of
 from gateway.services.ingest.messages import Check, Messages, Pack, ReadingRules, Rejected
 from gateway.services.ingest.notebook_parts import parts_beside
 from gateway.services.ingest.summary import field_of
@@ -150,11 +151,14 @@ class Reader:
         return self._outcome(path, content, read_file(content.data, name, self._facilities, facility=facility))
 
     def convert_message(self, key: bytes, content: Content, facility: str) -> FileOutcome:
-        """An HL7 v2 message that is no file: `key` is its row in the ledger, `facility` the OID it belongs to."""
+        """An HL7 v2 message that is no file: `key` is its row in the ledger, `facility` the OID it belongs to. What it
+        says of who is who its receiver has read, and answers for (ihe/_feed.py)."""
         made = read_file(content.data, "", self._facilities, facility=facility, source="ss-mix2")
-        return self._outcome(key, content, made)
+        return self._outcome(key, content, made, feed=True)
 
-    def _outcome(self, path: bytes, content: Content, made: list[Converted], sha256: str = "") -> FileOutcome:
+    def _outcome(
+        self, path: bytes, content: Content, made: list[Converted], sha256: str = "", *, feed: bool = False
+    ) -> FileOutcome:
         messages: list[KeptMessage] = []
         rejects: list[Reject] = []
         findings: list[Reject] = []
@@ -168,7 +172,8 @@ class Reader:
                     rejects += _errors(one)
                 continue
             try:
-                messages += self._messages.kept(one, path)
+                kept = self._messages.kept(one, path)
+                messages += kept if feed else [*kept, *statements_of(one, self._facilities)]
             except Rejected as error:
                 rejects.append(Reject(_order_no(one), one.message_offset, error.severity, error.code, error.reason))
                 continue

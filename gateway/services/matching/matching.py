@@ -33,10 +33,10 @@ class Matching:
         self._household = frozenset(one.oid for one in known if one.kind == "insurer")
 
     @classmethod
-    def load(cls, folder: Path | None = None, authorities: Iterable[Authority] = ()) -> "Matching":
-        """The weights of `folder`/matching.toml, or ours. `authorities` say which ids a person has one of (medical ID)
+    def load(cls, place: Path | None = None, authorities: Iterable[Authority] = ()) -> "Matching":
+        """The weights of a site's matching.toml (the file or its folder), or ours. `authorities` say which ids a person has one of (medical ID)
         and which a family may share (insurer). Raises ConfigurationError."""
-        return cls(weights.load(folder), authorities)
+        return cls(weights.load(place), authorities)
 
     @property
     def version(self) -> str:

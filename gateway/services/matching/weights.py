@@ -92,13 +92,14 @@ def _probability(bits: float) -> Decimal:
     return Decimal(1 / (1 + 2.0 ** -max(min(bits, 200.0), -200.0))).quantize(Decimal("0.000001"))
 
 
-def parsed(folder: Path | None) -> dict[str, Any]:
-    """`folder`/matching.toml, or ours, as it stands. Raises ConfigurationError for what is no such file."""
-    return _parsed(folder)[1]
+def parsed(place: Path | None) -> dict[str, Any]:
+    """A site's matching.toml (the file, or the folder it is in), or ours, as it stands. Raises ConfigurationError for
+    what is no such file."""
+    return _parsed(place)[1]
 
 
-def _parsed(folder: Path | None) -> tuple[bytes, dict[str, Any]]:
-    file = mapping_files.path(FILE) if folder is None else folder / FILE
+def _parsed(place: Path | None) -> tuple[bytes, dict[str, Any]]:
+    file = mapping_files.path(FILE) if place is None else place / FILE if place.is_dir() else place
     try:
         text = file.read_bytes()
         return text, tomllib.loads(text.decode())
@@ -106,9 +107,9 @@ def _parsed(folder: Path | None) -> tuple[bytes, dict[str, Any]]:
         raise ConfigurationError(f"{FILE}: {type(error).__name__}: {error}") from None
 
 
-def load(folder: Path | None) -> Weights:
-    """From `folder`/matching.toml, or ours. Raises ConfigurationError for a file that leaves something open."""
-    text, values = _parsed(folder)
+def load(place: Path | None) -> Weights:
+    """From a site's matching.toml, or ours. Raises ConfigurationError for a file that leaves something open."""
+    text, values = _parsed(place)
     try:
         return of_toml(values, hashlib.sha256(text))
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -8,13 +8,13 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 from typing import Any, Final
 
 import orjson
 
 from gateway.codec import fhir
-from gateway.errors import InvalidParameter
+from gateway.errors import InvalidParameter, MissingParameter
 from gateway.model.identity import Authority, PatientId, PersonKey, Statement, StatementKind
 from gateway.model.ingest import DELETED, VALID, FileOutcome, KeptMessage, Version, make_key
 from gateway.model.person import PersonFeed
@@ -27,6 +27,8 @@ PATH: Final = b"feed:"
 """How the ledger's path of a feed begins."""
 MAX_ID: Final = 256
 """Characters of one id."""
+_NEWBORN_DAYS: Final = 366
+"""So long a child may go without a name in a registration; systems often give it with the first visit."""
 JAPAN: Final = timezone(timedelta(hours=9))
 _DTM: Final = re.compile(r"(\d{4,14})(?:\.(\d{1,4}))?([+-]\d{4})?$", re.ASCII)
 _NAMED: Final = frozenset({"name", "birthDate", "gender"})
@@ -34,6 +36,10 @@ _RECORD, _MENTION = "identity", "identity-mention"
 _SAYS: Final[Mapping[str, StatementKind]] = {
     "merge": "merge", "link": "link", "unlink": "unlink", "change-id": "change-id", "delete": "delete",
 }  # fmt: skip
+
+
+class MissingName(MissingParameter):
+    """A registration of somebody who is no newborn, without a name."""
 
 
 def event_time(time: str) -> str:
@@ -63,6 +69,27 @@ def check_ids(ids: Iterable[PatientId]) -> None:
     for id_ in ids:
         if not id_.value or len(id_.value) > MAX_ID or not id_.value.isprintable() or id_.value != id_.value.strip():
             raise InvalidParameter("a patient's number is empty, too long or holds characters of no number")
+
+
+def check_name(event: PersonFeed) -> None:
+    """A person has a name, but for one who was just born: within the year, of a multiple birth, with a mother's number,
+    or where the sender says that there is none. The same over every wire. Raises MissingName."""
+    known = event.demographics
+    if event.kind not in ("add", "revise") or event.nameless or known is None or known.names:
+        return
+    if known.mothers_ids or known.multiple_birth or known.birth_order is not None:
+        return
+    if not 0 <= _days(known.birth_date, event.event_time) <= _NEWBORN_DAYS:
+        raise MissingName("the patient's name is missing")
+
+
+def _days(one: str, other: str) -> int:
+    """From one day (YYYYMMDD...) to another; -1 where one of them is none."""
+    try:
+        first, last = (date(int(day[:4]), int(day[4:6]), int(day[6:8])) for day in (one, other))
+    except ValueError:
+        return -1
+    return (last - first).days
 
 
 def messages(
@@ -127,10 +154,11 @@ def statement(
     transaction: str,
     control_id: str = "",
     undoes: str = "",
+    rule: str = "",
 ) -> Statement:
     words = (kind, one.value, one.authority, other.value, other.authority, event_time(time), who, control_id, undoes)
     hash_ = hashlib.sha256(orjson.dumps(words)).hexdigest()
-    return Statement(kind, one, other, event_time(time), hash_, who, transaction, "", undoes)
+    return Statement(kind, one, other, event_time(time), hash_, who, transaction, rule, undoes)
 
 
 def outcome(event: PersonFeed, kept: tuple[KeptMessage, ...]) -> FileOutcome:

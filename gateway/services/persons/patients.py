@@ -9,6 +9,7 @@ from gateway.model.identity import Authority, PatientId
 from gateway.model.person import Demographics, NameKind, PersonAddress, PersonName
 from gateway.translate.ids import resource_id
 from gateway.translate.names import REPRESENTATION
+from gateway.translate.patient_ids import ACCOUNT, MOTHERS_IDENTIFIER
 from gateway.translate.people import resource
 from gateway.translate.rules import table
 
@@ -44,7 +45,27 @@ def demographics_of(patient: Mapping[str, Any]) -> Demographics:
         birth_order=order,
         multiple_birth=True if order is not None else patient.get("multipleBirthBoolean"),
         deceased=True if patient.get("deceasedDateTime") else dead,
+        accounts=_numbers(patient, ACCOUNT),
+        mothers_ids=_numbers(patient, MOTHERS_IDENTIFIER),
     )
+
+
+def _numbers(patient: Mapping[str, Any], url: str) -> tuple[str, ...]:
+    """Extensions with an Identifier, as `value` or CX."""
+    found = []
+    for one in patient.get("extension", ()):
+        if one.get("url") == url and (value := one.get("valueIdentifier", {}).get("value")):
+            system = one["valueIdentifier"].get("system", "")
+            oid = system.removeprefix("urn:oid:")
+            found.append(str(PatientId(value, oid)) if system.startswith("urn:oid:") else value)
+    return tuple(dict.fromkeys(found))
+
+
+def _number_extension(url: str, number: str) -> dict[str, Any]:
+    """The other way round."""
+    value, _, authority = number.partition("^^^&")
+    system = {"system": f"urn:oid:{authority.removesuffix('&ISO')}"} if authority else {}
+    return {"url": url, "valueIdentifier": {**system, "value": value}}
 
 
 def _name(one: Mapping[str, Any]) -> PersonName:
@@ -76,8 +97,8 @@ def patient_of(
     """A JP_Patient of a feed. A birth date that is no date is left out, and so is what nobody said."""
     own, *others = ids
     made = resource("Patient", patient_id(own), "JP_Patient")
-    if known and known.mothers_maiden_name and (words := _text(known.mothers_maiden_name)):
-        made["extension"] = [{"url": MOTHERS_MAIDEN_NAME, "valueString": words}]
+    if known and (extensions := _extensions(known)):
+        made["extension"] = extensions
     first: dict[str, Any] = identifier(own, authorities)
     if authorities.get(own.authority, Authority(own.authority)).kind == "facility":
         coding = {"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "MR"}
@@ -100,6 +121,15 @@ def patient_of(
     elif known.multiple_birth is not None:
         made["multipleBirthBoolean"] = known.multiple_birth
     return made
+
+
+def _extensions(known: Demographics) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    if known.mothers_maiden_name and (words := _text(known.mothers_maiden_name)):
+        found.append({"url": MOTHERS_MAIDEN_NAME, "valueString": words})
+    found += [_number_extension(ACCOUNT, one) for one in known.accounts]
+    found += [_number_extension(MOTHERS_IDENTIFIER, one) for one in known.mothers_ids]
+    return found
 
 
 def identifier(id_: PatientId, authorities: Mapping[str, Authority]) -> dict[str, Any]:

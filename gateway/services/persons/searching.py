@@ -61,6 +61,7 @@ def _terms(query: PersonQuery) -> tuple[TermCondition, ...]:
             found.append(_condition((kind,), value, tight))
     if query.postal_code:
         found.append(_condition(("p",), query.postal_code, postal))
+    found += [TermCondition((kind,), (one,)) for kind, one in (("k", query.account), ("q", query.mothers_id)) if one]
     if query.telecom:
         found.append(_condition(("t",), query.telecom, telecom))
     return tuple(found)

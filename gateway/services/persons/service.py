@@ -7,25 +7,22 @@ from decimal import Decimal
 from typing import Any, Final
 
 from gateway.codec import fhir
-from gateway.errors import InvalidParameter, TooManyResults, UnknownAuthority, UnknownPatient, UnknownResource
+from gateway.errors import InvalidParameter, TooManyResults, UnknownAuthority, UnknownPatient
 from gateway.model.audit import AuditRecord
 from gateway.model.caller import UNRESTRICTED, Caller, Scope
 from gateway.model.clock import Clock
-from gateway.model.identity import Authority, PatientId, Statement, resolve, standing, subsumed_by
+from gateway.model.identity import Authority, PatientId, Statement, subsumed_by
 from gateway.model.ingest import KeptMessage
 from gateway.model.person import (
     Comparison,
-    Decision,
     Demographics,
     Fed,
-    HistoryLine,
     PersonFeed,
     PersonPage,
     PersonQuery,
     PersonRecord,
-    Review,
 )
-from gateway.ports import Keeping, PairRow, PersonIndex, PersonRow
+from gateway.ports import Keeping, PersonIndex, PersonRow
 from gateway.services import my_number
 from gateway.services.identity import canonical
 from gateway.services.matching import Features, Matching
@@ -64,6 +61,11 @@ class Persons:
         object.__setattr__(self, "_known", known)
         object.__setattr__(self, "_insurers", frozenset(oid for oid, one in known.items() if one.kind == "insurer"))
 
+    @property
+    def known(self) -> Mapping[str, Authority]:
+        """By OID."""
+        return self._known
+
     def domains(self) -> tuple[Authority, ...]:
         """The authorities known here, the affinity domain included."""
         return tuple(sorted(self._known.values(), key=lambda one: one.oid))
@@ -95,15 +97,17 @@ class Persons:
         (ITI-104), stored in place of one made of the demographics.
 
         Raises UnknownAuthority and UnknownPatient (`at` counts over ids, then prior ids) and InvalidParameter: a
-        merge that is circular, repeated or crosses domains, a change to a number that is in use, a My Number.
+        merge that is circular, repeated or crosses domains, a change to a number that is in use, a My Number; and
+        MissingName.
         """
         event = self.checked(event)
+        feeding.check_name(event)
         own = event.ids[0]
         before = self.index.by_id(own, UNRESTRICTED)
         if event.kind == "change-id" and event.demographics is None and patient is None:
             patient = self._renumbered(event)
         outcome = feeding.outcome(event, feeding.messages(event, self._known, patient=patient))
-        applied = self.keeping.keep([outcome], lambda one, state: _audit(event, caller, state))
+        applied = self.keeping.keep([outcome], lambda one, state: record_of(event, caller, state))
         return self.fed(event, before is None, applied.states[0] != "unchanged")
 
     def messages(self, event: PersonFeed) -> tuple[KeptMessage, ...]:
@@ -158,7 +162,7 @@ class Persons:
                 raise InvalidParameter("a record cannot be merged into itself")
             if self._said(event):
                 continue
-            retired = subsumed_by(self._all_about((one, prior)))
+            retired = subsumed_by(self.statements_about((one, prior)))
             if one in retired:
                 raise InvalidParameter("the surviving number was itself retired by a merge")
             if prior in retired:
@@ -175,7 +179,7 @@ class Persons:
         known = {one.hash for one in self.index.statements((event.ids[0], *event.prior))}
         return all(one.hash in known for one in feeding.statements(event))
 
-    def _all_about(self, ids: Sequence[PatientId]) -> list[Statement]:
+    def statements_about(self, ids: Sequence[PatientId]) -> list[Statement]:
         """Statements about ids and about those they lead to."""
         seen: dict[PatientId, None] = {}
         found: dict[str, Statement] = {}
@@ -229,7 +233,7 @@ class Persons:
         if not query.limit and total - query.offset > self.max_page:
             raise TooManyResults("the question fits too many persons; ask for pages or say more about the person")
         page = chosen[query.offset : query.offset + query.limit] if query.limit else chosen[query.offset :]
-        return PersonPage(tuple(self._records(page, scope)), total)
+        return PersonPage(tuple(self.records(page, scope)), total)
 
     def _answered(self, rows: list[PersonRow], domains: tuple[str, ...], scope: Scope) -> list[PersonRow]:
         """One row a person and domain."""
@@ -261,13 +265,21 @@ class Persons:
     def read(self, patient: str, scope: Scope) -> PersonRecord | None:
         """The record behind a Patient resource; None when it is unknown, retired or out of scope."""
         row = self.index.by_patient(patient, scope)
-        return next(iter(self._records([row], scope)), None) if row else None
+        return next(iter(self.records([row], scope)), None) if row else None
+
+    def records_of(self, id: PatientId, scope: Scope) -> tuple[PatientId, ...]:
+        """The records an id stands for: itself, else those of the person whose enterprise id it is."""
+        if self.index.by_id(id, scope) is not None:
+            return (id,)
+        found = self.index.members([id.value], scope) if id.authority == self.affinity_domain else ()
+        return tuple(row.id for row in found)
 
     def record(self, id: PatientId, scope: Scope) -> PersonRecord | None:
         row = self.index.by_id(id, scope)
-        return next(iter(self._records([row], scope)), None) if row else None
+        return next(iter(self.records([row], scope)), None) if row else None
 
-    def _records(self, rows: Sequence[PersonRow], scope: Scope) -> list[PersonRecord]:
+    def records(self, rows: Sequence[PersonRow], scope: Scope) -> list[PersonRecord]:
+        """Rows of the index as they are shown."""
         ids = self.index.ids([row.enterprise_id for row in rows], scope)
         return [
             PersonRecord(
@@ -303,7 +315,7 @@ class Persons:
             grade = _grade(comparison)
             if certain_only and grade != "certain":
                 continue
-            record = self._records([row], scope)[0]
+            record = self.records([row], scope)[0]
             found.append(replace(record, score=comparison.probability, grade=grade))
         return tuple(found[:count] if count else found)
 
@@ -319,7 +331,7 @@ class Persons:
         ]
         if not self.automatic:
             rows = [(row, said._replace(outcome="review") if said.outcome == "link" else said) for row, said in rows]
-        return tuple((self._records([row], scope)[0], said) for row, said in rows)
+        return tuple((self.records([row], scope)[0], said) for row, said in rows)
 
     def _compared(
         self, known: Demographics, ids: tuple[PatientId, ...], scope: Scope
@@ -334,77 +346,6 @@ class Persons:
         ]
         return sorted(compared, key=lambda one: (-one[1].probability, -one[1].score, str(one[0].id)))
 
-    # -- people
-
-    def reviews(self, after: int, limit: int, state: str, scope: Scope) -> list[Review]:
-        """Pairs for people, by number, from the one after `after`; `state`: open, decided or all."""
-        return [self._review(row, scope) for row in self.index.pairs(after, max(1, min(limit, 1000)), state, scope)]
-
-    def review(self, number: int, scope: Scope) -> Review | None:
-        row = self.index.pair(number, scope)
-        return self._review(row, scope) if row else None
-
-    def decide(self, number: int, decision: Decision, who: str, reason: str, caller: Caller) -> Review:
-        """What a person says of a pair. It stands above matching until somebody decides otherwise or takes it back.
-        Raises UnknownResource for a pair that is not in the queue."""
-        if decision not in ("same", "different", "defer"):
-            raise InvalidParameter("a decision is same, different or defer")
-        return self._decide(number, decision, who, reason, caller)
-
-    def undo(self, number: int, who: str, caller: Caller) -> Review:
-        """Takes the decision on a pair back: matching speaks again."""
-        row = self.index.pair(number, UNRESTRICTED)
-        if row is not None and not row.decision:
-            raise InvalidParameter("nothing was decided on this pair")
-        return self._decide(number, "undo", who, "", caller)
-
-    def _decide(self, number: int, decision: str, who: str, reason: str, caller: Caller) -> Review:
-        if self.index.pair(number, UNRESTRICTED) is None:
-            raise UnknownResource("no such pair")
-        record = AuditRecord(
-            "110110", "review", "U", 0, who or caller.user or caller.node, caller.address, object=f"pair {number}",
-            detail=decision,
-        )  # fmt: skip
-        self.index.decide(number, decision, who, reason, record)
-        found = self.index.pair(number, UNRESTRICTED)
-        if found is None:
-            raise UnknownResource("the pair is in the queue no longer")
-        return self._review(found, UNRESTRICTED)
-
-    def _review(self, row: PairRow, scope: Scope) -> Review:
-        one, other = self._records([row.one, row.other], scope)
-        return Review(row.number, one, other, row.comparison, row.decision, row.decided_by, row.decided_at, row.reason)
-
-    def undo_merge(self, prior: PatientId, who: str, caller: Caller) -> Fed:
-        """Takes back the merge that retired this number: the record stands by itself again. Raises UnknownPatient when
-        no merge did."""
-        said = [one for one in self._all_about((prior,)) if one.other == prior and one.kind in ("merge", "change-id")]
-        standing_ = {one.hash for one in standing(self._all_about((prior,)))}
-        merges = [one for one in said if one.hash in standing_]
-        if not merges:
-            raise UnknownPatient("no merge retired this number")
-        now = feeding.japan_time(self.clock.now())
-        undone = tuple(
-            feeding.statement("undo", one.one, one.other, now, who, "undo", undoes=one.hash) for one in merges
-        )
-        event = PersonFeed("unlink", (prior,), (merges[0].one,), event_time=now, sender=who, transaction="undo")
-        outcome = feeding.outcome(event, (feeding.bare(event, undone),))
-        self.keeping.keep([outcome], lambda one, state: _audit(event, caller, state))
-        return self.fed(event, False, True)
-
-    def history(self, id: PatientId, scope: Scope, limit: int = 1000) -> list[HistoryLine]:
-        """What happened to an id, oldest first; empty for one that the scope does not see."""
-        if not self._seen(id, scope):
-            return []
-        return self.index.history(canonical(id, self._known), limit)
-
-    def _seen(self, id_: PatientId, scope: Scope) -> bool:
-        """A retired number is seen by whoever sees its survivor."""
-        if scope == UNRESTRICTED:
-            return True
-        last = resolve(id_, subsumed_by(self._all_about((id_,))))
-        return self.index.enterprise_id(last, scope) is not None
-
 
 def _grade(comparison: Comparison) -> str:
     if comparison.outcome == "link":
@@ -414,7 +355,7 @@ def _grade(comparison: Comparison) -> str:
     return next((grade for least, grade in _GRADES if comparison.probability >= least), "possible")
 
 
-def _audit(event: PersonFeed, caller: Caller, state: str) -> AuditRecord:
+def record_of(event: PersonFeed, caller: Caller, state: str) -> AuditRecord:
     """110110 Patient Record (ITI TF-2: 3.8.5.1, 3.44.5.1, 3.104.5.1): created, updated or deleted."""
     action = {"add": "C", "delete": "D"}.get(event.kind, "U")
     return AuditRecord(

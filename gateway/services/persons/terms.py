@@ -8,6 +8,7 @@
 | t | telephone, digits and `+` only; e-mail as it is |
 | p s c l n | postal code (digits), state, city, line, country |
 | a | any part of an address, and the whole of it |
+| k q | account number, mother's number: the value alone, and with its authority |
 """
 
 from collections.abc import Iterable, Iterator
@@ -40,6 +41,8 @@ def _terms(known: Demographics) -> Iterator[tuple[str, str]]:
         yield "t", telecom(number)
     for address in known.addresses:
         yield from _address_terms(address)
+    for kind, numbers in (("k", known.accounts), ("q", known.mothers_ids)):
+        yield from ((kind, form) for number in numbers for form in (number, number.partition("^^^&")[0]))
 
 
 def _name_terms(name: PersonName) -> Iterator[tuple[str, str]]:

@@ -169,6 +169,8 @@ def _missing(parameter: Parameter, value: str) -> TokenClause:
 
 
 def _token(parameter: Parameter, values: list[str], negated: bool, rules: SearchRules) -> TokenClause:
+    if parameter.name == "telecom" and (phones := _phones(values)):
+        return TokenClause("phone", phones, negated)
     wanted: list[tuple[str | None, str | None]] = []
     for text in values:
         parts = [_unescape(part) for part in split(text, "|")]
@@ -177,7 +179,8 @@ def _token(parameter: Parameter, values: list[str], negated: bool, rules: Search
         system = parts[0] if len(parts) == 2 else None
         code: str | None = parts[-1] or None
         if parameter.path[-1].filter == "phone":
-            wanted.append((None, phone_digits(parts[-1]) or None))
+            digits = phone_digits(parts[-1])
+            wanted += [(None, one) for one in _dialled(digits)] if digits else [(None, None)]
         elif parameter.kind == "code":
             if not system or system == parameter.system:
                 wanted.append((None, code))
@@ -191,6 +194,28 @@ def _token(parameter: Parameter, values: list[str], negated: bool, rules: Search
     if (None, None) in wanted and parameter.path[-1].filter == "phone":
         raise InvalidParameter(f"{parameter.name}: a value without digits")
     return TokenClause(parameter.name, tuple(wanted), negated)
+
+
+_NUMBER = re.compile(r"[0-9+() .-]{5,}", re.ASCII)
+
+
+def _phones(values: list[str]) -> tuple[tuple[str | None, str | None], ...]:
+    """Of `telecom`, when all values are telephone numbers: they are compared by their digits, as `phone` and matching do;
+    () otherwise, and the values are compared as they were written."""
+    wanted: list[tuple[str | None, str | None]] = []
+    for text in values:
+        *system, number = (_unescape(part) for part in split(text, "|"))
+        if system not in ([], ["phone"]) or not _NUMBER.fullmatch(fold(number)):
+            return ()
+        wanted += [(None, one) for one in _dialled(phone_digits(number))]
+    return tuple(wanted)
+
+
+def _dialled(digits: str) -> list[str]:
+    """The same number from inside and outside of Japan."""
+    if digits.startswith("+81"):
+        return [digits, "0" + digits[3:].lstrip("0"), "+810" + digits[3:].lstrip("0")]
+    return [digits, "+81" + digits[1:], "+810" + digits[1:]] if digits.startswith("0") else [digits]
 
 
 def _string(parameter: Parameter, modifier: str, values: list[str]) -> StringClause:

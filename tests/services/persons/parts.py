@@ -10,7 +10,7 @@ from gateway.model.identity import Authority, PatientId
 from gateway.model.person import Demographics, Fed, FeedKind, PersonFeed, PersonName
 from gateway.services.ingest.deriving import derivations
 from gateway.services.matching import Matching
-from gateway.services.persons import Persons
+from gateway.services.persons import Desk, Persons
 from gateway.services.persons.describing import Mode, describing
 from gateway.storage.opening import Storage, opened
 from tests.storage.making import DOMAIN, database, ticking
@@ -49,6 +49,7 @@ class World:
 
     def __init__(self, persons: Persons, storage: Storage) -> None:
         self.persons, self.storage = persons, storage
+        self.desk = Desk(persons)
         self.caller, self.insurer = CALLER, INSURER
         self._minute = 0
 

@@ -40,7 +40,7 @@ def test_equal_records_of_two_domains_are_linked(tmp_path: Path) -> None:
         fed = w.feed("add", b("9"), known=FULL)
         assert fed.links == (a("1"),) and not fed.review
         assert w.xref(a("1")) == ["9@22"]
-        line = w.persons.history(a("1"), UNRESTRICTED)[-1]
+        line = w.desk.history(a("1"), UNRESTRICTED)[-1]
         assert (line.what, set(line.ids), line.rule) == ("linked", {a("1"), b("9")}, "all-equal")
         assert line.version == w.persons.matching.version
         assert jobs(w)[-1]["ids"] == [["1", A], ["9", b("9").authority]]
@@ -53,7 +53,7 @@ def test_off_links_nobody_and_review_asks_people(tmp_path: Path) -> None:
             w.feed("add", a("1"), known=FULL)
             fed = w.feed("add", b("9"), known=FULL)
             assert fed.links == () and fed.review == reviews
-            assert len(w.persons.reviews(0, 10, "open", UNRESTRICTED)) == reviews
+            assert len(w.desk.reviews(0, 10, "open", UNRESTRICTED)) == reviews
 
 
 def test_two_of_one_domain_are_never_linked_without_people(tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_two_of_one_domain_are_never_linked_without_people(tmp_path: Path) -> No
         # Nor by a third of another domain that is like both.
         w.feed("add", b("9"), known=FULL)
         assert len([one for one in (w.xref(a("1")), w.xref(a("2"))) if one == ["9@22"]]) == 1
-        assert len(w.persons.reviews(0, 10, "open", UNRESTRICTED)) == 2
+        assert len(w.desk.reviews(0, 10, "open", UNRESTRICTED)) == 2
 
 
 def test_twins_are_not_put_together_by_a_record_without_a_given_name(tmp_path: Path) -> None:
@@ -80,19 +80,19 @@ def test_what_people_say_stands_above_matching(tmp_path: Path) -> None:
     with world(tmp_path, "auto") as w:
         w.feed("add", a("1"), known=FULL)
         w.feed("add", a("2"), known=FULL)
-        (review,) = w.persons.reviews(0, 10, "open", UNRESTRICTED)
+        (review,) = w.desk.reviews(0, 10, "open", UNRESTRICTED)
         assert {review.one.id, review.other.id} == {a("1"), a("2")} and review.comparison.outcome == "review"
-        said = w.persons.decide(review.number, "same", "clerk", "same card shown", CALLER)
+        said = w.desk.decide(review.number, "same", "clerk", "same card shown", CALLER)
         assert (said.decision, said.decided_by, said.reason) == ("same", "clerk", "same card shown") and said.decided_at
         assert w.xref(a("1")) == ["2@21"]
         w.feed("revise", a("2"), known=moved(FULL, telecoms=("0312345678",)))
         assert w.xref(a("1")) == ["2@21"]
-        assert w.persons.reviews(0, 10, "open", UNRESTRICTED) == []
-        assert [one.number for one in w.persons.reviews(0, 10, "decided", UNRESTRICTED)] == [review.number]
-        w.persons.undo(review.number, "chief", CALLER)
+        assert w.desk.reviews(0, 10, "open", UNRESTRICTED) == []
+        assert [one.number for one in w.desk.reviews(0, 10, "decided", UNRESTRICTED)] == [review.number]
+        w.desk.undo(review.number, "chief", CALLER)
         assert w.xref(a("1")) == []
-        assert len(w.persons.reviews(0, 10, "open", UNRESTRICTED)) == 1
-        whats = [line.what for line in w.persons.history(a("1"), UNRESTRICTED)]
+        assert len(w.desk.reviews(0, 10, "open", UNRESTRICTED)) == 1
+        whats = [line.what for line in w.desk.history(a("1"), UNRESTRICTED)]
         assert whats == ["added", "decided", "linked", "undone", "separated"]
 
 
@@ -103,15 +103,15 @@ def test_different_takes_a_link_apart_and_keeps_it_apart(tmp_path: Path) -> None
         w.feed("add", c("5"), known=FULL)
         assert w.xref(a("1")) == ["9@22", "5@23"]
         w.feed("add", a("2"), known=FULL)
-        numbers = {frozenset((r.one.id, r.other.id)): r.number for r in w.persons.reviews(0, 10, "open", UNRESTRICTED)}
-        w.persons.decide(numbers[frozenset((a("1"), a("2")))], "different", "clerk", "", CALLER)
-        w.persons.decide(numbers[frozenset((a("2"), b("9")))], "same", "clerk", "", CALLER)
+        numbers = {frozenset((r.one.id, r.other.id)): r.number for r in w.desk.reviews(0, 10, "open", UNRESTRICTED)}
+        w.desk.decide(numbers[frozenset((a("1"), a("2")))], "different", "clerk", "", CALLER)
+        w.desk.decide(numbers[frozenset((a("2"), b("9")))], "same", "clerk", "", CALLER)
         assert "2@21" not in w.xref(a("1"))
         assert "2@21" in w.xref(b("9"))
         with pytest.raises(UnknownResource):
-            w.persons.decide(99, "same", "clerk", "", CALLER)
+            w.desk.decide(99, "same", "clerk", "", CALLER)
         with pytest.raises(InvalidParameter):
-            w.persons.decide(numbers[frozenset((a("1"), a("2")))], "perhaps", "clerk", "", CALLER)  # type: ignore[arg-type]
+            w.desk.decide(numbers[frozenset((a("1"), a("2")))], "perhaps", "clerk", "", CALLER)  # type: ignore[arg-type]
 
 
 def test_a_shared_medical_id_links_what_matching_would_not(tmp_path: Path) -> None:
@@ -161,8 +161,8 @@ def test_a_scope_hides_persons_links_and_candidates(tmp_path: Path) -> None:
             assert w.persons.record(b("9"), scope) is None
             assert all(r.id.authority == A for r in w.persons.match(FULL, (), scope))
         assert w.persons.match(FULL, (), nobody) == ()
-        assert w.persons.reviews(0, 10, "all", nobody) == []
-        assert w.persons.history(a("1"), nobody) == []
+        assert w.desk.reviews(0, 10, "all", nobody) == []
+        assert w.desk.history(a("1"), nobody) == []
 
 
 # --- no order matters -----------------------------------------------------------------------------------------------

@@ -102,7 +102,7 @@ def test_the_same_merge_again_is_no_error_and_no_news(tmp_path: Path) -> None:
         first = w.feed("merge", a("1"), prior=(a("2"),), at=50)
         again = w.feed("merge", a("1"), prior=(a("2"),), at=50)
         assert first.changed and not again.changed
-        assert [line.what for line in w.persons.history(a("2"), UNRESTRICTED)].count("merged") == 1
+        assert [line.what for line in w.desk.history(a("2"), UNRESTRICTED)].count("merged") == 1
 
 
 def test_chains_of_merges_and_taking_one_back(tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_chains_of_merges_and_taking_one_back(tmp_path: Path) -> None:
         w.feed("merge", a("2"), prior=(a("3"),))
         w.feed("merge", a("1"), prior=(a("2"),))
         assert w.xref(b("9"), A) == ["1@21"]
-        w.persons.undo_merge(a("2"), "clerk", w.caller)
+        w.desk.undo_merge(a("2"), "clerk", w.caller)
         assert w.xref(b("9"), A) == ["2@21"]
         assert w.xref(a("1")) == []
         w.feed("merge", a("1"), prior=(a("2"),))
@@ -276,7 +276,7 @@ def test_the_patient_of_a_retired_number_says_so_and_lives_again(tmp_path: Path)
         assert shown(retired)["link"] == [{"other": {"reference": f"Patient/{survivor}"}, "type": "replaced-by"}]
         w.feed("revise", a("2"), known=TANAKA)
         assert shown(retired)["active"] is False and shown(retired)["birthDate"] == "1955-12-31"
-        w.persons.undo_merge(a("2"), "clerk", w.caller)
+        w.desk.undo_merge(a("2"), "clerk", w.caller)
         assert "active" not in shown(retired) and "link" not in shown(retired)
         assert shown(retired)["birthDate"] == "1955-12-31"
         assert w.persons.search(PersonQuery(family=("田中",)), UNRESTRICTED).total == 1

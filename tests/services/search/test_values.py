@@ -1,5 +1,6 @@
 """Escapes, system names and the limits of one value."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -56,3 +57,19 @@ def test_an_authority_is_its_oid_and_its_patient_number_system() -> None:
     both = ("urn:oid:1.2.3", "urn:oid:1.2.392.100495.20.3.51.11311234567")
     assert set(aliases["urn:oid:1.2.3"]) == set(both) == set(aliases[both[1]])
     assert "urn:oid:1.2.4" not in aliases
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("03-1234-5678", TokenClause("phone", ((None, "0312345678"), (None, "+81312345678"), (None, "+810312345678")))),
+        ("phone|０３（１２３４）５６７８", TokenClause("phone", ((None, "0312345678"), (None, "+81312345678"), (None, "+810312345678")))),
+        ("+81 3 1234 5678", TokenClause("phone", ((None, "+81312345678"), (None, "0312345678"), (None, "+810312345678")))),
+        ("fax|03-1234-5678", TokenClause("telecom", (("fax", "03-1234-5678"),))),
+        ("a@example.jp", TokenClause("telecom", ((None, "a@example.jp"),))),
+        ("03-1234-5678,a@example.jp", TokenClause("telecom", ((None, "03-1234-5678"), (None, "a@example.jp")))),
+        ("email|", TokenClause("telecom", (("email", None),))),
+    ],
+)  # fmt: skip
+def test_a_telephone_number_is_compared_by_its_digits(text: str, expected: TokenClause) -> None:
+    assert clause(PARAMETERS["Patient"]["telecom"], "", text, RULES) == expected
