@@ -23,6 +23,7 @@ and values stay out of it.
     |-- TooManyResults
     |-- NotSinglePatient
     |-- Forbidden                policy says no
+    |-- Conflict                 somebody else changed it first
     |-- Unavailable              a part we need is not reachable
     |-- ConfigurationError       the operator has to change something
     |-- DamagedContent           stored bytes no longer match their hash
@@ -99,6 +100,9 @@ class NotSinglePatient(GatewayError): ...
 class Forbidden(GatewayError): ...
 
 
+class Conflict(GatewayError): ...
+
+
 class Unavailable(GatewayError): ...
 
 
@@ -138,6 +142,7 @@ ERRORS: dict[type[GatewayError], WireCodes] = {
     TooManyResults: WireCodes("AE", "207", "XDSTooManyResults", 400, "too-costly", 1),
     NotSinglePatient: WireCodes("AE", "207", "XDSResultNotSinglePatient", 400, "business-rule", 1),
     Forbidden: WireCodes("AR", "207", "XDSRegistryError", 403, "forbidden", 1),
+    Conflict: WireCodes("AE", "207", "XDSRegistryError", 409, "conflict", 1),
     Unavailable: WireCodes("AE", "207", "XDSUnavailableCommunity", 503, "transient", 3),
     ConfigurationError: WireCodes("AR", "207", "XDSRegistryError", 500, "exception", 2),
     DamagedContent: WireCodes("AE", "207", "XDSRepositoryError", 500, "exception", 1),

@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from gateway.errors import ConfigurationError, Unavailable
 from gateway.model.clock import Clock
 from gateway.ports import Derivations
+from gateway.storage import audit_chain
 from gateway.storage.audit import AuditTable, OutboxTable, instant
 from gateway.storage.blobs import BlobStore
 from gateway.storage.documents import DocumentTable
@@ -62,7 +63,8 @@ def open_storage(url: str, blob_directory: Path, *, affinity_domain: str, derive
         raise ConfigurationError(f"[database] url: {error.orig}") from None
     except OSError as error:
         raise ConfigurationError(f"[database] url: {error.strerror}") from None
-    writer = Writer(open_engine(url, connections=1, cache_kib=WRITER_CACHE_KIB))
+    writer = Writer(open_engine(url, connections=1, cache_kib=WRITER_CACHE_KIB), audit_chain.seal)
+    audit_chain.seal_older(writer)
     reindex(writer, derive, instant(clock.now()))
     blobs = BlobStore(engine, blob_directory)
     lookups = Lookups(engine)
