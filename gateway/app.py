@@ -191,8 +191,8 @@ def quality_of_node(settings: Settings, parts: Storage) -> Quality:
     return merged(counted())
 
 
-def scope_of(caller: Caller) -> Scope:
-    """Policy of open mode: the loopback caller sees everything. Enforced mode does not start yet (settings.py)."""
+def scope_of(caller: Caller, transaction: str) -> Scope:
+    """Policy of open mode: the loopback caller sees everything."""
     return UNRESTRICTED
 
 
@@ -347,7 +347,7 @@ class Node:
 
     def federate(self, documents: DocumentServices, question: FederatedQuestion, caller: Caller) -> dict[str, Any]:
         """One question to this node's registry and to every wanted peer, under one deadline."""
-        scope = scope_of(caller)
+        scope = scope_of(caller, "federated-query")
         abroad = self._shared_id(question.patient, scope)
         types = tuple(_DOCUMENT_TYPES[word] for word in question.types)
         own = self.settings.community
@@ -377,7 +377,7 @@ class Node:
                 patient=str(question.patient),
                 object="federated-query",
                 detail=" ".join(f"{outcome.community}={outcome.outcome}" for outcome in answer.communities),
-            )
+            ).by(caller)
         )
         return answer.as_json()
 

@@ -97,7 +97,12 @@ class TooManyResults(GatewayError): ...
 class NotSinglePatient(GatewayError): ...
 
 
-class Forbidden(GatewayError): ...
+class Forbidden(GatewayError):
+    """`reason`: which rule said no; for the audit trail, the caller hears the text alone."""
+
+    def __init__(self, text: str = "", reason: str = "") -> None:
+        super().__init__(text)
+        self.reason = reason
 
 
 class Conflict(GatewayError): ...

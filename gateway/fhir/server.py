@@ -16,8 +16,9 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import urlencode
 
-from gateway.errors import BadInput, GatewayError, UnknownResource
+from gateway.errors import BadInput, Forbidden, GatewayError, UnknownResource
 from gateway.fhir import patient_match, person_feed, pixm
 from gateway.fhir import read as reading
 from gateway.fhir import search as searching
@@ -32,7 +33,7 @@ from gateway.fhir.messages import (
     json_answer,
     wants_xml,
 )
-from gateway.model.audit import AuditRecord
+from gateway.model.audit import AuditObject, AuditRecord
 from gateway.model.caller import Caller, Scope
 from gateway.model.resource import Clause, PatientIdentifierClause, ReferenceClause
 from gateway.ports import AuditLog, Resources
@@ -45,6 +46,10 @@ QUERY, EXPORT = "110112", "110106"  # DICOM EventID: Query; Export, which IHE us
 RECORD = "110110"  # Patient Record
 _TYPE_NAME = re.compile(r"[A-Z][A-Za-z]{1,63}", re.ASCII)
 _READING = ("GET", "HEAD")
+_OPERATIONS = {pixm.OPERATION: "ITI-83", patient_match.OPERATION: "ITI-119"}
+
+
+Permit = Callable[[Caller, str, str], Scope]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,8 @@ class FhirServices:
     mode: str = "open"
     persons: Persons | None = None
     """None: this node has no identity faces."""
+    permit: Permit | None = None
+    """Policy: (caller, interaction or transaction, type) -> what may be seen. Raises Forbidden. None: open mode."""
     check: Callable[[dict[str, Any]], Sequence[Finding]] = lambda _: ()
     """Of a resource that somebody sends."""
 
@@ -80,6 +87,8 @@ class _Trace:
     transaction: str = "rest"
     xml: bool = False
     """A search form asked for XML."""
+    denied: str = ""
+    """Which rule of policy said no."""
     silent: bool = False
     """The act stored its own audit record, in the commit that stored what it did."""
     retired: str = ""
@@ -94,6 +103,7 @@ def handle(request: FhirRequest, services: FhirServices, caller: Caller, scope: 
         if trace.xml or wants_xml(request):
             response = in_xml(response, services.render_xml)
     except GatewayError as error:
+        trace.denied = f" denied {error.reason}" if isinstance(error, Forbidden) else ""
         response = _in_the_format_asked(error_answer(error), request, services)
     record = AuditRecord(
         event=trace.event,
@@ -104,14 +114,23 @@ def handle(request: FhirRequest, services: FhirServices, caller: Caller, scope: 
         address=caller.address,
         patient=trace.patient,
         object=trace.object,
-        detail=f"{request.method} {response.status}",
-    )
+        detail=f"{request.method} {response.status}{trace.denied}",
+        objects=_question(request, trace),
+    ).by(caller)
     records = [] if trace.silent else [record]
     if trace.retired:
         records.append(replace(record, action="D", patient=trace.retired, detail="merged"))
     if records:
         services.audit.record(*records)
     return response
+
+
+def _question(request: FhirRequest, trace: _Trace) -> tuple[AuditObject, ...]:
+    """The question whole: the address of a search, and the form when it was posted (BALP: entity query)."""
+    if trace.event != QUERY:
+        return ()
+    address = f"{request.path}?{urlencode(request.query)}" if request.query else request.path
+    return (AuditObject("query", trace.object, b"\n".join(filter(None, (address.encode(), request.body)))),)
 
 
 def _route(request: FhirRequest, services: FhirServices, caller: Caller, scope: Scope, trace: _Trace) -> FhirResponse:
@@ -129,6 +148,8 @@ def _route(request: FhirRequest, services: FhirServices, caller: Caller, scope: 
     if type_ not in TYPES:
         raise Refused(404, "not-supported", "this server has no such resource type; /metadata lists what it has")
     identity = type_ == "Patient" and services.persons is not None
+    if services.permit is not None:
+        scope = services.permit(caller, act_of(request, parts), type_)
     match parts[1:]:
         case [operation] if identity and operation in (pixm.OPERATION, patient_match.OPERATION):
             return _identity(request, services, caller, scope, trace, operation)
@@ -145,6 +166,18 @@ def _route(request: FhirRequest, services: FhirServices, caller: Caller, scope: 
             _only(request, _READING, "this version stores through its feeds only")
             return _one(request, services, scope, trace, type_, id_, rest)
     raise UnknownResource("no such address here")
+
+
+def act_of(request: FhirRequest, parts: list[str]) -> str:
+    """What policy is asked about: a row of mappings/policy/interactions.csv, or of transactions.csv."""
+    operation = next((part for part in parts[1:] if part.startswith("$")), "")
+    if operation in _OPERATIONS:
+        return _OPERATIONS[operation]
+    if request.method in _READING or parts[1:] == ["_search"] or operation:
+        shapes = {1: "search", 2: "read" if not operation and parts[1] != "_search" else "search", 3: "history"}
+        return shapes.get(len(parts), "vread")
+    writing = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+    return writing.get(request.method, "create")
 
 
 def _in_the_format_asked(answer: FhirResponse, request: FhirRequest, services: FhirServices) -> FhirResponse:

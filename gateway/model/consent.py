@@ -105,7 +105,9 @@ def effective(consents: Iterable[Consent]) -> tuple[Rule, ...]:
 def _covers(newer: Consent, older: Consent) -> bool:
     if newer.given == older.given or newer.category != older.category:
         return False
-    return not newer.organizations or (bool(older.organizations) and set(older.organizations) <= set(newer.organizations))
+    return not newer.organizations or (
+        bool(older.organizations) and set(older.organizations) <= set(newer.organizations)
+    )
 
 
 # -- the second way to the decision; the first is the WHERE clause of storage/scope.py --------------------------------

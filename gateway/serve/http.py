@@ -31,12 +31,13 @@ from gateway.fhir.search import parse_form
 from gateway.ihe import PATHS, wsdl
 from gateway.ihe._soap import WireResponse
 from gateway.model.audit import AuditRecord
-from gateway.model.caller import Caller, Scope, is_loopback
+from gateway.model.caller import UNRESTRICTED, Caller, is_loopback
 from gateway.model.clock import Chance, Clock
 from gateway.model.identity import PatientId
 from gateway.ports import AuditLog
 from gateway.serve.metrics import Metrics
 from gateway.serve.persons_api import PersonsApi, register
+from gateway.services.policy.access import NOTHING, ScopeOf
 from gateway.services.search import TYPES
 
 QUERY_TYPES = ("lab", "rx", "documents")
@@ -74,8 +75,8 @@ class HttpServices:
     """(path, Content-Type, body, caller) -> answer; ihe.dispatch with its services already given."""
     federate: Callable[[FederatedQuestion, Caller], Mapping[str, Any]]
     """-> {"communities": [...], "rows": [...]}; its audit record is stored when it returns."""
-    scope: Callable[[Caller], Scope]
-    """Policy: what this caller may see."""
+    scope: ScopeOf
+    """Policy: what this caller may see in a transaction. FHIR asks by interaction (FhirServices.permit)."""
     ready: Callable[[], Mapping[str, bool]]
     """Role -> whether it listens, for every role this process was asked for."""
     audit: AuditLog
@@ -190,7 +191,8 @@ def _health(app: Flask, services: HttpServices, metrics: Metrics) -> None:
 def _fhir(app: Flask, services: HttpServices) -> None:
     def fhir(path: str = "") -> Response:
         caller = caller_of(services.mode)
-        answer = handle(_fhir_request(path, services), services.fhir, caller, services.scope(caller))
+        base = UNRESTRICTED if services.fhir.permit is None else NOTHING
+        answer = handle(_fhir_request(path, services), services.fhir, caller, base)
         return _fhir_answer(answer)
 
     for rule in ("/fhir", "/fhir/<path:path>"):
@@ -345,7 +347,7 @@ def _audit_failure(services: HttpServices, status: int, transaction: str = "http
         actor=caller.user or caller.node,
         address=caller.address,
         detail=f"{request.method} {status}",
-    )
+    ).by(caller)
     # The answer is a refusal without data; it is given also when the audit log is what failed.
     with suppress(Exception):
         services.audit.record(record)

@@ -19,12 +19,13 @@ from gateway.codec import fhir
 from gateway.errors import BadInput, GatewayError, InvalidParameter, MissingParameter, UnknownResource, codes_for
 from gateway.fhir.pixm import ids_of
 from gateway.model.audit import AuditRecord
-from gateway.model.caller import Caller, Scope
+from gateway.model.caller import Caller
 from gateway.model.identity import PatientId
 from gateway.model.person import Comparison, HistoryLine, PersonFeed, PersonRecord, Review
 from gateway.ports import AuditLog
 from gateway.services.persons import Persons
 from gateway.services.persons.patients import demographics_of
+from gateway.services.policy.access import ScopeOf
 
 PAGE = 100
 MAX_PAGE = 1_000
@@ -39,7 +40,7 @@ class PersonsApi:
     persons: Persons
     audit: AuditLog
     caller: Callable[[], Caller]
-    scope: Callable[[Caller], Scope]
+    scope: ScopeOf
     body: Callable[[], bytes]
 
 
@@ -75,13 +76,13 @@ def _reviews(api: PersonsApi, caller: Caller) -> Answer:
     if state not in ("open", "decided", "all"):
         raise InvalidParameter("state is open, decided or all")
     after, limit = _number("after", 0), min(max(1, _number("limit", PAGE)), MAX_PAGE)
-    found = api.persons.reviews(after, limit, state, api.scope(caller))
+    found = api.persons.reviews(after, limit, state, api.scope(caller, "reviews"))
     shown = {"reviews": [_shown(one) for one in found], "next": found[-1].number if len(found) == limit else None}
     return shown, _seen(*found)
 
 
 def _review(api: PersonsApi, caller: Caller, number: int) -> Answer:
-    found = api.persons.review(number, api.scope(caller))
+    found = api.persons.review(number, api.scope(caller, "reviews"))
     if found is None:
         raise UnknownResource("no such pair")
     return _shown(found), _seen(found)
@@ -94,14 +95,14 @@ def _decide(api: PersonsApi, caller: Caller, number: int) -> Answer:
         raise InvalidParameter('"decision" is same, different or defer')
     if not isinstance(reason, str) or len(reason) > MAX_REASON:
         raise InvalidParameter(f'"reason" is a text of at most {MAX_REASON} characters')
-    if api.persons.review(number, api.scope(caller)) is None:
+    if api.persons.review(number, api.scope(caller, "reviews-decide")) is None:
         raise UnknownResource("no such pair")
     found = api.persons.decide(number, decision, caller.user or caller.node, reason, caller)
     return _shown(found), _seen(found)
 
 
 def _undo(api: PersonsApi, caller: Caller, number: int) -> Answer:
-    if api.persons.review(number, api.scope(caller)) is None:
+    if api.persons.review(number, api.scope(caller, "reviews-decide")) is None:
         raise UnknownResource("no such pair")
     found = api.persons.undo(number, caller.user or caller.node, caller)
     return _shown(found), _seen(found)
@@ -115,7 +116,7 @@ def _preview(api: PersonsApi, caller: Caller) -> Answer:
     if not ids:
         raise InvalidParameter("the Patient carries no identifier of an authority known here")
     event = PersonFeed("add", ids, demographics=demographics_of(patient), transaction="preview")
-    found = api.persons.preview(event, api.scope(caller))
+    found = api.persons.preview(event, api.scope(caller, "persons"))
     candidates = [{"record": _person(record), "comparison": _comparison(said)} for record, said in found]
     return {"candidates": candidates}, " ".join(str(record.id) for record, _ in found[:10])
 
@@ -125,7 +126,7 @@ def _history(api: PersonsApi, caller: Caller) -> Answer:
         id_ = PatientId.parse(request.args.get("id", ""))
     except ValueError as error:
         raise InvalidParameter(f"id: {error}") from None
-    return {"history": [_line(one) for one in api.persons.history(id_, api.scope(caller))]}, str(id_)
+    return {"history": [_line(one) for one in api.persons.history(id_, api.scope(caller, "persons"))]}, str(id_)
 
 
 # -- shapes -----------------------------------------------------------------------------------------------------------
@@ -221,7 +222,7 @@ def _record(api: PersonsApi, caller: Caller, rule: str, outcome: int, seen: str)
         AuditRecord(
             "110112", "persons", "E", outcome, caller.user or caller.node, caller.address, patient=seen, object=rule,
             detail=request.method,
-        )
+        ).by(caller)
     )  # fmt: skip
 
 

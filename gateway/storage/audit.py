@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -46,15 +47,16 @@ def _more(record: AuditRecord) -> str:
 def stored_record(row: Sequence[Any]) -> StoredRecord:
     """A row of `audit` as it was recorded."""
     n, recorded, *first, user, organization, purpose, break_glass, more = row
-    rest = orjson.loads(more) if more else {}
+    rest: dict[str, Any] = orjson.loads(more) if more else {}
     for name in ("roles", "patients"):
         rest[name] = tuple(rest.get(name, ()))
     rest["objects"] = tuple(
         AuditObject(kind, id_, base64.b64decode(query), tuple((name, value) for name, value in details))
         for kind, id_, query, details in rest.get("objects", ())
     )
+    record = AuditRecord(*first)
     who = {"user": user, "organization": organization, "purpose": purpose, "break_glass": break_glass}
-    return StoredRecord(n, recorded, AuditRecord(*first, **who, **rest))
+    return StoredRecord(n, recorded, replace(record, **who, **rest))
 
 
 class AuditTable:
