@@ -9,7 +9,7 @@ from typing import BinaryIO, Literal, NamedTuple, Protocol
 
 from gateway.model.audit import AuditRecord, AuditSearch, Checkpoint, StoredRecord
 from gateway.model.caller import Scope
-from gateway.model.consent import Consent, Facts, Rule
+from gateway.model.consent import Consent, DataFacts, Rule
 from gateway.model.document import Association, DocumentQuery, StoredEntry
 from gateway.model.identity import Facts, Linked, Pair, PatientId, Statement
 from gateway.model.ingest import Applied, FileOutcome, Kept, Reject, Seen
@@ -201,9 +201,9 @@ class AuditTrail(Protocol):
 class KnownFacts(Protocol):
     """What a second look at an answer needs of each piece of data."""
 
-    def of_resources(self, type_: str, ids: Sequence[str]) -> dict[str, Facts]: ...
+    def of_resources(self, type_: str, ids: Sequence[str]) -> dict[str, DataFacts]: ...
 
-    def of_documents(self, unique_ids: Sequence[str]) -> dict[str, Facts]: ...
+    def of_documents(self, unique_ids: Sequence[str]) -> dict[str, DataFacts]: ...
 
     def known_at(self, eids: Iterable[str]) -> dict[str, frozenset[str]]:
         """Enterprise id -> facilities that know the person."""

@@ -71,7 +71,7 @@ class Consent:
     """Instant, UTC."""
 
 
-class Facts(NamedTuple):
+class DataFacts(NamedTuple):
     """What deciding has to know of one piece of data."""
 
     type: str
@@ -113,7 +113,7 @@ def _covers(newer: Consent, older: Consent) -> bool:
 # -- the second way to the decision; the first is the WHERE clause of storage/scope.py --------------------------------
 
 
-def sees(scope: Scope, facts: Facts, rules: Sequence[Rule], known_at: frozenset[str]) -> bool:
+def sees(scope: Scope, facts: DataFacts, rules: Sequence[Rule], known_at: frozenset[str]) -> bool:
     """Whether a scope shows one piece of data. `rules`: those that count for its person; `known_at`: where the person
     is known."""
     if scope.patients is not None and facts.eid and facts.eid not in scope.patients:
@@ -133,7 +133,7 @@ def sees(scope: Scope, facts: Facts, rules: Sequence[Rule], known_at: frozenset[
     return scope.consent is None or permits(scope.consent, facts, rules)
 
 
-def permits(view: ConsentView, facts: Facts, rules: Sequence[Rule]) -> bool:
+def permits(view: ConsentView, facts: DataFacts, rules: Sequence[Rule]) -> bool:
     """Consent on data of a person."""
     said = [rule.level * 2 + rule.deny for rule in rules if counts(rule, view) and _fits(rule, facts)]
     return max(said, default=int(not view.permit)) % 2 == 0
@@ -165,7 +165,7 @@ def counts(rule: Rule, view: ConsentView) -> bool:
     )
 
 
-def _fits(rule: Rule, facts: Facts) -> bool:
+def _fits(rule: Rule, facts: DataFacts) -> bool:
     if rule.facility not in ("", facts.facility) or rule.type not in ("", facts.type):
         return False
     if rule.param and not any(
@@ -182,7 +182,7 @@ def _fits(rule: Rule, facts: Facts) -> bool:
     return rule.data_from <= facts.date and (not rule.data_to or facts.date < rule.data_to)
 
 
-def _named(wanted: TypeFilter, facts: Facts) -> bool:
+def _named(wanted: TypeFilter, facts: DataFacts) -> bool:
     if wanted.type not in ("*", facts.type) or (wanted.since and facts.date < wanted.since):
         return False
     return all(

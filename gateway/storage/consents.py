@@ -7,7 +7,7 @@ from typing import Any
 from gateway.errors import Conflict
 from gateway.model.audit import AuditRecord
 from gateway.model.clock import Clock
-from gateway.model.consent import Consent, Facts, Rule
+from gateway.model.consent import Consent, DataFacts, Rule
 from gateway.storage.audit import audit_row, instant
 from gateway.storage.engines import Driver, Lookups
 from gateway.storage.keep_consents import COLUMNS, consent_of, keep_consent
@@ -80,7 +80,7 @@ class FactsTable:
     def __init__(self, lookups: Lookups) -> None:
         self._ask = lookups
 
-    def of_resources(self, type_: str, ids: Sequence[str]) -> dict[str, Facts]:
+    def of_resources(self, type_: str, ids: Sequence[str]) -> dict[str, DataFacts]:
         """Logical id -> facts, in one or two statements for a page."""
         sql = "SELECT n, rid, type, eid, facility, date_start FROM resource WHERE type = ? AND rid IN (@)"
         rows = list(self._ask.among(sql, ids, (type_,)))
@@ -95,10 +95,10 @@ class FactsTable:
         for n, rid, type_of, eid, facility, date in rows:
             said = tokens.get(n, ())
             labels = tuple(code for param, _, code in said if param == LABEL)
-            found[rid] = Facts(type_of, eid, facility, date, labels, tuple(said))
+            found[rid] = DataFacts(type_of, eid, facility, date, labels, tuple(said))
         return found
 
-    def of_documents(self, unique_ids: Sequence[str]) -> dict[str, Facts]:
+    def of_documents(self, unique_ids: Sequence[str]) -> dict[str, DataFacts]:
         """uniqueId -> facts."""
         sql = (
             "SELECT n, uniqueId, eid, facility, serviceStartTime, creationTime, typeCodeScheme, typeCode,"
@@ -110,7 +110,7 @@ class FactsTable:
         for n, code in self._ask.among(coded, [row[0] for row in rows]):
             labels.setdefault(n, []).append(code)
         return {
-            unique: Facts(
+            unique: DataFacts(
                 "DocumentReference",
                 eid,
                 facility,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from gateway.model.caller import Caller, ConsentView, Scope, TypeFilter
-from gateway.model.consent import BREAK_GLASS, Facts, Rule, sees
+from gateway.model.consent import BREAK_GLASS, DataFacts, Rule, sees
 from gateway.services.policy.syntax import EVERYTHING, TokenScope, both, token_scope
 from gateway.services.policy.tables import Act, bare, ceiling, emergency_types, purpose_of, same_role
 
@@ -72,7 +72,7 @@ class Asked(NamedTuple):
     """Enterprise id of the patient whom assertion or token names; "" when nobody is known by it; None: none named."""
     emergency: Emergency | None = None
     """What `caller.break_glass` refers to."""
-    facts: Facts | None = None
+    facts: DataFacts | None = None
     """One piece of data the question is about, with `rules` and `known_at` of its person; None: whatever there is."""
     rules: Sequence[Rule] = ()
     known_at: frozenset[str] = frozenset()

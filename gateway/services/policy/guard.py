@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 from gateway.model.audit import AuditRecord
 from gateway.model.caller import UNRESTRICTED, Scope
-from gateway.model.consent import Facts, Rule, sees
+from gateway.model.consent import DataFacts, Rule, sees
 from gateway.model.document import Association, DocumentQuery, StoredEntry
 from gateway.model.resource import SearchPage, SearchPlan, StoredResource
 from gateway.ports import AuditLog, Documents, KnownFacts, Resources
@@ -36,7 +36,7 @@ class Guard:
     _version: int = -1
     _kept: dict[str, Sequence[Rule]] = field(default_factory=dict)
 
-    def shown(self, scope: Scope, found: Mapping[str, Facts], wanted: Sequence[str], what: str) -> set[str]:
+    def shown(self, scope: Scope, found: Mapping[str, DataFacts], wanted: Sequence[str], what: str) -> set[str]:
         """Those of `wanted` (keys of `found`) that the scope shows."""
         eids = sorted({facts.eid for facts in found.values() if facts.eid})
         rules = self._rules(eids) if scope.consent is not None else {}

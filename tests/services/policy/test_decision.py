@@ -6,7 +6,7 @@ from time import perf_counter
 import pytest
 
 from gateway.model.caller import Caller, Scope
-from gateway.model.consent import Facts, Rule
+from gateway.model.consent import DataFacts, Rule
 from gateway.services.policy.decision import Asked, Emergency, Grant, Policy, decide
 from gateway.services.policy.syntax import token_scope, type_filter
 from gateway.services.policy.tables import Act, act_of, interaction, purpose_of
@@ -66,7 +66,7 @@ def asked(act: Act = READ, **more: object) -> Asked:
         (asked(break_glass="b1", purpose="EMERGENCY", emergency=DECLARED._replace(ends=NOW)), "break-glass-over"),
         (asked(interaction("create", "Observation"), break_glass="b1", purpose="EMERGENCY", emergency=DECLARED), "read-only"),
         (asked(interaction("read", "Coverage"), break_glass="b1", purpose="EMERGENCY", emergency=DECLARED), "type"),
-        (asked(facts=Facts("Observation", "e1", "f")), "hidden"),
+        (asked(facts=DataFacts("Observation", "e1", "f")), "hidden"),
     ],
 )  # fmt: skip
 def test_it_is_denied_and_the_reason_is_said(question: Asked, reason: str) -> None:
@@ -158,7 +158,7 @@ def test_consent_and_the_trail_are_not_under_consent() -> None:
 
 
 def test_one_piece_of_data_is_decided_with_its_rules() -> None:
-    facts = Facts("Observation", "e1", "f")
+    facts = DataFacts("Observation", "e1", "f")
     assert decide(asked(facts=facts, rules=(Rule(0, False),)), POLICY).permit
     assert not decide(asked(facts=facts, rules=(Rule(0, False), Rule(1, True, facility="f"))), POLICY).permit
 
