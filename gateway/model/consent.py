@@ -14,6 +14,9 @@ from gateway.model.caller import NORMAL, ConsentView, Scope, TypeFilter
 BREAK_GLASS = "BTG"
 """Purpose of a declared emergency access; EMERGENCY alone is an ordinary one."""
 
+ONE = "_id"
+"""Rule.param of a rule about one resource, whose logical id is the code."""
+
 Source = Literal["fhir", "form", "bppc", "jpki"]
 Category = Literal["privacy", "research"]
 

@@ -7,7 +7,7 @@ from typing import Any
 from gateway.errors import Conflict
 from gateway.model.audit import AuditRecord
 from gateway.model.clock import Clock
-from gateway.model.consent import Consent, DataFacts, Rule
+from gateway.model.consent import ONE, Consent, DataFacts, Rule
 from gateway.storage.audit import audit_row, instant
 from gateway.storage.engines import Driver, Lookups
 from gateway.storage.keep_consents import COLUMNS, consent_of, keep_consent
@@ -95,13 +95,13 @@ class FactsTable:
         for n, rid, type_of, eid, facility, date in rows:
             said = tokens.get(n, ())
             labels = tuple(code for param, _, code in said if param == LABEL)
-            found[rid] = DataFacts(type_of, eid, facility, date, labels, tuple(said))
+            found[rid] = DataFacts(type_of, eid, facility, date, labels, ((ONE, "", rid), *said))
         return found
 
     def of_documents(self, unique_ids: Sequence[str]) -> dict[str, DataFacts]:
         """uniqueId -> facts."""
         sql = (
-            "SELECT n, uniqueId, eid, facility, serviceStartTime, creationTime, typeCodeScheme, typeCode,"
+            "SELECT n, uniqueId, entryUUID, eid, facility, serviceStartTime, creationTime, typeCodeScheme, typeCode,"
             " classCodeScheme, classCode FROM document WHERE uniqueId IN (@)"
         )
         rows = list(self._ask.among(sql, unique_ids))
@@ -116,9 +116,9 @@ class FactsTable:
                 facility,
                 _instant_of(start or created),
                 tuple(labels.get(n, ())),
-                (("type", *type_), ("category", *class_)),
+                (("type", *type_), ("category", *class_), (ONE, "", entry), (ONE, "", unique)),
             )
-            for n, unique, eid, facility, start, created, *codes in rows
+            for n, unique, entry, eid, facility, start, created, *codes in rows
             for type_, class_ in [(codes[:2], codes[2:])]
         }
 

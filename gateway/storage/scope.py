@@ -32,7 +32,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import sqlite
 
 from gateway.model.caller import NORMAL, ConsentView, Scope, Term, TypeFilter
-from gateway.model.consent import Rule, shows_person
+from gateway.model.consent import ONE, Rule, shows_person
 from gateway.storage.engines import Lookups
 from gateway.storage.schema import consent_rule, document, document_code, identity_patient, resource, resource_token
 
@@ -176,7 +176,7 @@ def _about_resource(row: Any) -> Condition:
     return and_(
         _rule.facility.in_(("", row.facility)),
         _rule.type.in_(("", row.type)),
-        or_(_rule.param == "", coded),
+        or_(_rule.param == "", and_(_rule.param == ONE, _rule.code == row.rid), coded),
         or_(_rule.confidentiality == "", labelled, and_(_rule.confidentiality == NORMAL, unlabelled)),
         _in_period(row.date_start),
     )
@@ -193,7 +193,7 @@ def _about_document(row: Any) -> Condition:
     return and_(
         _rule.facility.in_(("", row.facility)),
         _rule.type.in_(("", _DOCUMENT)),
-        or_(_rule.param == "", coded),
+        or_(_rule.param == "", and_(_rule.param == ONE, _rule.code.in_((row.entryUUID, row.uniqueId))), coded),
         or_(_rule.confidentiality == "", _has_label(row, document_code.c.code == _rule.confidentiality)),
         _in_period(_document_date(row)),
     )
