@@ -11,6 +11,8 @@ from gateway.model.audit import AuditRecord, AuditSearch, Checkpoint, StoredReco
 from gateway.model.caller import Scope
 from gateway.model.consent import Consent, DataFacts, Rule
 from gateway.model.document import Association, DocumentQuery, StoredEntry
+from gateway.model.emergency import Declared
+from gateway.model.emergency import State as EmergencyState
 from gateway.model.identity import Facts, Linked, Pair, PatientId, Statement
 from gateway.model.ingest import Applied, FileOutcome, Kept, Reject, Seen
 from gateway.model.outcome import StayEvent
@@ -178,6 +180,21 @@ class MedicalIdAgency(Protocol):
 class AuditLog(Protocol):
     def record(self, *records: AuditRecord) -> None:
         """Returns after the commit; an answer is given only after that. Raises when it cannot be stored."""
+
+
+class Emergencies(Protocol):
+    """Declared emergency accesses."""
+
+    def declare(self, one: Declared, record: AuditRecord, notices: Sequence[tuple[str, str]]) -> None:
+        """Stores it with its record and outbox jobs (kind, payload), in one commit."""
+
+    def find(self, id_: str) -> Declared | None: ...
+
+    def listed(self, state: EmergencyState, limit: int) -> list[Declared]:
+        """Due first in front."""
+
+    def review(self, id_: str, state: EmergencyState, reviewer: str, finding: str, record: AuditRecord) -> Declared:
+        """Raises UnknownResource, Conflict."""
 
 
 class AuditTrail(Protocol):

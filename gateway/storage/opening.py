@@ -13,8 +13,11 @@ from gateway.model.clock import Clock
 from gateway.ports import Derivations
 from gateway.storage import audit_chain
 from gateway.storage.audit import AuditTable, OutboxTable, instant
+from gateway.storage.audit_search import AuditTrailTable
 from gateway.storage.blobs import BlobStore
+from gateway.storage.consents import ConsentTable, FactsTable
 from gateway.storage.documents import DocumentTable
+from gateway.storage.emergencies import EmergencyTable
 from gateway.storage.engines import WRITER_CACHE_KIB, Lookups, open_engine
 from gateway.storage.identities import IdentityTable
 from gateway.storage.keeping import Store
@@ -40,6 +43,10 @@ class Storage:
     keeping: Store
     persons: PersonTable
     lookups: Lookups
+    consents: ConsentTable
+    facts: FactsTable
+    emergencies: EmergencyTable
+    trail: AuditTrailTable
 
     def close(self) -> None:
         self.writer.close()
@@ -81,6 +88,10 @@ def open_storage(url: str, blob_directory: Path, *, affinity_domain: str, derive
         keeping=Store(engine, writer, blobs, derive, clock),
         persons=PersonTable(lookups, identities, writer, derive, clock, affinity_domain),
         lookups=lookups,
+        consents=ConsentTable(lookups, writer, clock),
+        facts=FactsTable(lookups),
+        emergencies=EmergencyTable(lookups, writer, clock),
+        trail=AuditTrailTable(engine, writer),
     )
 
 
