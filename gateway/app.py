@@ -18,7 +18,9 @@ from gateway.codec import fhir, ssmix2
 from gateway.codec.mllp import Block
 from gateway.codec.packing import pack
 from gateway.errors import ConfigurationError, InvalidParameter
+from gateway.fhir.audit_events import Trail
 from gateway.fhir.server import FhirServices
+from gateway.fhir.trust import TrustFaces
 from gateway.ihe import iti10, iti46
 from gateway.ihe._client import Call, Peer, Poster
 from gateway.ihe._held import Held
@@ -40,6 +42,9 @@ from gateway.serve.metrics import MllpMetrics
 from gateway.serve.mllp import MllpServer
 from gateway.serve.server import HttpServer, Listener, Together, run_until_signal
 from gateway.serve.worker import Worker
+from gateway.services.break_glass import EmergencyDesk
+from gateway.services.break_glass import Rules as EmergencyRules
+from gateway.services.consent import ConsentDesk
 from gateway.services.documents import DocumentServices
 from gateway.services.federate import Ask, Community, Question, ask_all, own_registry
 from gateway.services.feed import Feed, Readers
@@ -54,6 +59,9 @@ from gateway.services.notebooks import owner_of
 from gateway.services.notify import Notifier
 from gateway.services.persons import Persons
 from gateway.services.persons.describing import describing
+from gateway.services.policy.access import Access, ScopeOf
+from gateway.services.policy.configured import policy_of
+from gateway.services.policy.guard import Guard, GuardedDocuments, GuardedResources
 from gateway.services.quality import Quality, make_quality_reader, merged
 from gateway.services.registers import load as load_registers
 from gateway.services.search import TYPES, SearchRules, system_aliases
@@ -205,17 +213,45 @@ class Node:
     clock: Clock = field(default_factory=Clock)
     chance: Chance = field(default_factory=Chance)
 
+    @property
+    def enforced(self) -> bool:
+        return self.settings.security.mode == "enforced"
+
+    def access(self) -> Access:
+        """Policy, for a node in enforced mode. Raises ConfigurationError for grants nobody can read."""
+        return Access(policy_of(self.settings), self.parts.identities, self.emergencies().find, self.clock)
+
+    @property
+    def scope_of(self) -> ScopeOf:
+        return self.access().scope if self.enforced else scope_of
+
+    def guard(self) -> Guard:
+        return Guard(self.parts.facts, self.parts.consents, self.parts.audit)
+
+    def emergencies(self) -> EmergencyDesk:
+        wanted = self.settings.break_glass
+        rules = EmergencyRules(wanted.minutes, wanted.fresh_minutes, wanted.notice_hours, wanted.review_days)
+        home = self.settings.community.id
+        return EmergencyDesk(self.parts.emergencies, self.parts.identities, rules, home, self.clock, self.chance)
+
+    def trust(self) -> TrustFaces:
+        """Consent, the audit trail and emergency access on the FHIR base."""
+        parts, persons = self.parts, self.persons()
+        desk = ConsentDesk(parts.consents, persons, parts.identities, parts.facts, self.clock, self.chance)
+        trail = Trail(parts.trail, parts.identities, persons, self.settings.community.id)
+        return TrustFaces(desk, self.emergencies(), trail)
+
     def documents(self) -> DocumentServices:
         community = self.settings.community
         return DocumentServices(
-            documents=self.parts.documents,
+            documents=GuardedDocuments(self.parts.documents, self.guard()) if self.enforced else self.parts.documents,
             blobs=self.parts.blobs,
             identities=self.parts.identities,
             audit=self.parts.audit,
             home=community.id,
             affinity_domain=community.affinity_domain,
             repository=community.repository,
-            scope_of=scope_of,
+            scope_of=self.scope_of,
             clock=self.clock,
             chance=self.chance,
         )
@@ -235,7 +271,7 @@ class Node:
     def fhir(self) -> FhirServices:
         community, http = self.settings.community, self.settings.http
         return FhirServices(
-            resources=self.parts.resources,
+            resources=GuardedResources(self.parts.resources, self.guard()) if self.enforced else self.parts.resources,
             audit=self.parts.audit,
             rules=SearchRules(
                 base=f"{http.url}/fhir",
@@ -250,6 +286,9 @@ class Node:
             render_xml=fhir_xml().render,
             parse_xml=fhir_xml().parse,
             check=validator().check,
+            permit=self.access().fhir if self.enforced else None,
+            trust=self.trust(),
+            persons_of=self.parts.facts.persons_of,
         )
 
     def v2(self) -> V2Services:
@@ -275,7 +314,7 @@ class Node:
             audit=parts.audit,
             senders=senders(self.settings),
             visits=self._visits,
-            scope_of=scope_of,
+            scope_of=self.scope_of,
         )
 
     def _visits(self, patient: str, scope: Scope) -> list[dict[str, Any]]:
@@ -294,7 +333,7 @@ class Node:
             home=community.id,
             affinity_domain=community.affinity_domain,
             device=community.id.removeprefix("urn:oid:"),
-            scope_of=scope_of,
+            scope_of=self.scope_of,
             continuations=Held(monotonic),
             correlations=Held(monotonic, most=100_000, seconds=CORRELATION_S),
             discoveries=Held(monotonic, seconds=CORRELATION_S),
@@ -335,7 +374,7 @@ class Node:
             fhir=self.fhir(),
             soap=soap,
             federate=partial(self.federate, documents),
-            scope=scope_of,
+            scope=self.scope_of,
             ready=lambda: {role: bool(listens()) for role, listens in ready.items()},
             audit=self.parts.audit,
             clock=self.clock,
@@ -347,7 +386,7 @@ class Node:
 
     def federate(self, documents: DocumentServices, question: FederatedQuestion, caller: Caller) -> dict[str, Any]:
         """One question to this node's registry and to every wanted peer, under one deadline."""
-        scope = scope_of(caller, "federated-query")
+        scope = self.scope_of(caller, "federated-query")
         abroad = self._shared_id(question.patient, scope)
         types = tuple(_DOCUMENT_TYPES[word] for word in question.types)
         own = self.settings.community

@@ -15,6 +15,7 @@ Other writing interactions come with a later version; they are answered 405. HEA
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -22,6 +23,7 @@ from gateway.errors import BadInput, Forbidden, GatewayError, UnknownResource
 from gateway.fhir import patient_match, person_feed, pixm
 from gateway.fhir import read as reading
 from gateway.fhir import search as searching
+from gateway.fhir import trust as faces
 from gateway.fhir.capability import capability
 from gateway.fhir.formats import Parse, Render, in_xml, resource_in
 from gateway.fhir.messages import (
@@ -35,7 +37,7 @@ from gateway.fhir.messages import (
 )
 from gateway.model.audit import AuditObject, AuditRecord
 from gateway.model.caller import Caller, Scope
-from gateway.model.resource import Clause, PatientIdentifierClause, ReferenceClause
+from gateway.model.resource import Clause, PatientIdentifierClause, ReferenceClause, SearchPage
 from gateway.ports import AuditLog, Resources
 from gateway.profiles.finding import Finding
 from gateway.services.persons import Persons
@@ -49,7 +51,7 @@ _READING = ("GET", "HEAD")
 _OPERATIONS = {pixm.OPERATION: "ITI-83", patient_match.OPERATION: "ITI-119"}
 
 
-Permit = Callable[[Caller, str, str], Scope]
+Permit = faces.Permit
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,10 @@ class FhirServices:
     """None: this node has no identity faces."""
     permit: Permit | None = None
     """Policy: (caller, interaction or transaction, type) -> what may be seen. Raises Forbidden. None: open mode."""
+    trust: faces.TrustFaces | None = None
+    """Consent, AuditEvent and $break-glass; None: a node without them."""
+    persons_of: Callable[[str, Sequence[str]], tuple[str, ...]] = lambda type_, ids: ()
+    """Whose data these resources are: enterprise ids, for the audit trail."""
     check: Callable[[dict[str, Any]], Sequence[Finding]] = lambda _: ()
     """Of a resource that somebody sends."""
 
@@ -84,6 +90,8 @@ class _Trace:
     action: str = "E"
     object: str = ""
     patient: str = ""
+    persons: tuple[str, ...] = ()
+    """Enterprise ids of the persons whose data the answer holds, when the request names none."""
     transaction: str = "rest"
     xml: bool = False
     """A search form asked for XML."""
@@ -116,6 +124,7 @@ def handle(request: FhirRequest, services: FhirServices, caller: Caller, scope: 
         object=trace.object,
         detail=f"{request.method} {response.status}{trace.denied}",
         objects=_question(request, trace),
+        patients=() if trace.patient else trace.persons,
     ).by(caller)
     records = [] if trace.silent else [record]
     if trace.retired:
@@ -143,6 +152,8 @@ def _route(request: FhirRequest, services: FhirServices, caller: Caller, scope: 
     if not parts:
         _only(request, _READING, "search over all types, batch and transaction are not offered")
         raise Refused(404, "not-supported", "search over all types is not offered; ask for one type")
+    if services.trust is not None and faces.takes(parts):
+        return faces.answer(request, parts, services.trust, services.permit, services.parse_xml, caller, trace)
     type_ = parts[0]
     trace.object = type_ if _TYPE_NAME.fullmatch(type_) else ""
     if type_ not in TYPES:
@@ -244,6 +255,8 @@ def _one(
         trace.patient = f"Patient/{id_}"
         if not rest:  # IHE PDQm 2:3.78.4.3: a read is the same transaction as the query
             trace.transaction, trace.event, trace.action = "ITI-78", QUERY, "E"
+    else:
+        trace.persons = services.persons_of(type_, (id_,))
     match rest:
         case []:
             return reading.read(request, services.resources, type_, id_, scope)
@@ -267,7 +280,17 @@ def _search(
     search = searching.understand(request, type_, given, services.rules, services.cursor_key, bound_to)
     trace.object = f"{type_}?{'&'.join(name for name, _ in search.used)}"
     trace.patient = _patient_of(search.plan.clauses)
-    return searching.answer(request, search, services.resources, scope, services.cursor_key, bound_to)
+    shown = partial(_note, services, trace) if not trace.patient else None
+    return searching.answer(request, search, services.resources, scope, services.cursor_key, bound_to, shown)
+
+
+def _note(services: FhirServices, trace: _Trace, page: SearchPage) -> None:
+    """Whose data a page holds, when the question named nobody."""
+    by_type: dict[str, list[str]] = {}
+    for row in (*page.rows, *page.included):
+        by_type.setdefault(row.type, []).append(row.id)
+    found = {eid for type_, ids in by_type.items() for eid in services.persons_of(type_, ids)}
+    trace.persons = tuple(sorted(found))
 
 
 def _with_query(request: FhirRequest, query: list[tuple[str, str]]) -> FhirRequest:

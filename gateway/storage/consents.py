@@ -98,6 +98,11 @@ class FactsTable:
             found[rid] = DataFacts(type_of, eid, facility, date, labels, ((ONE, "", rid), *said))
         return found
 
+    def persons_of(self, type_: str, ids: Sequence[str]) -> tuple[str, ...]:
+        """Enterprise ids behind these resources, sorted."""
+        sql = "SELECT DISTINCT eid FROM resource WHERE type = ? AND rid IN (@)"
+        return tuple(sorted({row[0] for row in self._ask.among(sql, ids, (type_,)) if row[0]}))
+
     def of_documents(self, unique_ids: Sequence[str]) -> dict[str, DataFacts]:
         """uniqueId -> facts."""
         sql = (
