@@ -41,6 +41,7 @@ from gateway.serve.http import FederatedQuestion, HttpServices, create_app
 from gateway.serve.metrics import MllpMetrics
 from gateway.serve.mllp import MllpServer
 from gateway.serve.server import HttpServer, Listener, Together, run_until_signal
+from gateway.serve.trust_work import TrustParts, works
 from gateway.serve.worker import Worker
 from gateway.services.break_glass import EmergencyDesk
 from gateway.services.break_glass import Rules as EmergencyRules
@@ -67,7 +68,8 @@ from gateway.services.registers import load as load_registers
 from gateway.services.search import TYPES, SearchRules, system_aliases
 from gateway.settings import Peer as PeerSettings
 from gateway.settings import Settings, check_may_serve
-from gateway.storage.opening import Storage, opened
+from gateway.storage.audit_search import AuditTrailTable
+from gateway.storage.opening import Storage, opened, opened_trail
 from gateway.storage.upgrade import differences
 from gateway.translate.context import Facilities
 from gateway.translate.exchange_spec.registers import Registers
@@ -452,6 +454,13 @@ def _chosen(communities: list[Community], wanted: tuple[str, ...] | None) -> lis
     return chosen
 
 
+@contextmanager
+def audit_trail(settings: Settings) -> Iterator[AuditTrailTable]:
+    """The audit trail, for reading. Raises ConfigurationError."""
+    with opened_trail(settings.database_url) as trail:
+        yield trail
+
+
 def integrity(parts: Storage) -> list[str]:
     """What is wrong with the database file and its tables, in the database's words; empty when nothing is."""
     with parts.engine.connect() as connection:
@@ -485,9 +494,18 @@ def serve(settings: Settings, roles: tuple[str, ...] = ROLES, *, announce: Calla
             mllp = _mllp(node, counts)
             listening["mllp"] = lambda: mllp.listening
             listeners += [mllp, Worker(node.notifier().run_once)]
+        trust = TrustParts(parts.trail, parts.audit, parts.keeping, parts.outbox, parts.identities, node.clock)
+        listeners += [Worker(work) for work in works(settings, trust)]
+        _lived(parts, "110120", roles)
         _LOG.info("process %s serves %s", os.getpid(), ", ".join(roles))
         run_until_signal(Together(*listeners), announce)
+        _lived(parts, "110121", roles)
         _LOG.info("stopped; %s threads left", threading.active_count() - 1)
+
+
+def _lived(parts: Storage, type_: str, roles: Sequence[str]) -> None:
+    """110100 Application Activity: the node started or stopped."""
+    parts.audit.record(AuditRecord("110100", type_, "E", 0, "musubi serve", detail=" ".join(roles)))
 
 
 def _session() -> Poster:

@@ -131,6 +131,8 @@ class BreakGlassSettings(Section):
     notice_hours: int = Field(default=24, ge=0, le=720)
     """After so many hours the patient is told."""
     review_days: int = Field(default=7, ge=1, le=90)
+    notice_url: str = ""
+    """Where notices of emergencies are posted (JSON); empty: the work list and the list of accesses tell them."""
 
 
 class DestinationSettings(Section):
@@ -143,8 +145,12 @@ class DestinationSettings(Section):
     ca_file: str = ""
     cert_file: str = ""
     key_file: str = ""
-    checkpoints: bool = False
-    """Signed checkpoints go there too."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "DestinationSettings":
+        if bool(self.host) == bool(self.url):
+            raise ValueError("a destination has a host (syslog over TLS) or a url (FHIR)")
+        return self
 
 
 class AuditSettings(Section):

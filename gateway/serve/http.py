@@ -28,6 +28,7 @@ from gateway.errors import BadInput, GatewayError, InvalidParameter, LimitExceed
 from gateway.fhir import FhirRequest, FhirResponse, FhirServices, handle
 from gateway.fhir.messages import CONTENT_TYPE, outcome
 from gateway.fhir.search import parse_form
+from gateway.fhir.trust import TYPES as TRUST_TYPES
 from gateway.ihe import PATHS, wsdl
 from gateway.ihe._soap import WireResponse
 from gateway.model.audit import AuditRecord
@@ -37,6 +38,8 @@ from gateway.model.identity import PatientId
 from gateway.ports import AuditLog
 from gateway.serve.metrics import Metrics
 from gateway.serve.persons_api import PersonsApi, register
+from gateway.serve.trust_api import TrustApi
+from gateway.serve.trust_api import register as register_trust
 from gateway.services.policy.access import NOTHING, ScopeOf
 from gateway.services.search import TYPES
 
@@ -118,7 +121,7 @@ def route_of(path: str) -> str:
     parts = [part for part in path.split("/") if part]
     if path in PATHS or path in ("/livez", "/readyz", "/metrics", "/api/query"):
         return path
-    if parts[:2] in (["api", "reviews"], ["api", "persons"]):
+    if parts[:2] in (["api", "reviews"], ["api", "persons"], ["api", "break-glass"], ["api", "access"]):
         return f"/api/{parts[1]}"
     if parts[:1] != ["fhir"]:
         return "(other)"
@@ -127,7 +130,9 @@ def route_of(path: str) -> str:
             return f"/fhir/Patient/{operation}"
         case ["metadata"]:
             return "/fhir/metadata"
-        case [type_, *rest] if type_ in TYPES:
+        case ["$break-glass"]:
+            return "/fhir/$break-glass"
+        case [type_, *rest] if type_ in (*TYPES, *TRUST_TYPES):
             shapes = {0: "", 1: "/{id}", 2: "/{id}/_history", 3: "/{id}/_history/{version}"}
             return f"/fhir/{type_}" + ("/_search" if rest == ["_search"] else shapes.get(len(rest), "/(other)"))
     return "/fhir/(other)"
@@ -275,6 +280,15 @@ def _api(app: Flask, services: HttpServices) -> None:
             return _json(codes.http, {"error": codes.fhir, "text": str(error)})
 
     app.add_url_rule("/api/query", "api query", query, methods=["POST"])
+    if services.fhir.trust is not None:
+        trust = TrustApi(
+            services.fhir.trust,
+            services.audit,
+            lambda: caller_of(services.mode),
+            services.scope,
+            lambda: _body(services).read(),
+        )
+        register_trust(app, trust)
     if services.fhir.persons is not None:
         register(
             app,

@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Engine
 
+from gateway.errors import Unavailable
 from gateway.model.audit import Checkpoint
 from gateway.storage.engines import Driver
 from gateway.storage.schema import audit, audit_chain, audit_checkpoint
@@ -59,7 +60,8 @@ def seal_older(writer: Writer) -> None:
 class AuditChain:
     """Reads the trail for whoever checks it, and keeps checkpoints. Implements ports.AuditTrail's chain."""
 
-    def __init__(self, engine: Engine, writer: Writer) -> None:
+    def __init__(self, engine: Engine, writer: Writer | None = None) -> None:
+        """Without a writer it only reads."""
         self._engine, self._writer = engine, writer
 
     def hashes(self, after: int, limit: int) -> list[tuple[int, bytes]]:
@@ -112,4 +114,6 @@ class AuditChain:
         def act(driver: Driver) -> None:
             driver.insert(audit_checkpoint, [tuple(checkpoint)], or_ignore=True)
 
+        if self._writer is None:
+            raise Unavailable("this trail is open for reading only")
         self._writer.run(act)

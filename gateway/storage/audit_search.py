@@ -2,13 +2,10 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Engine
-
 from gateway.model.audit import AuditSearch, StoredRecord
 from gateway.storage.audit import stored_record
 from gateway.storage.audit_chain import AuditChain
 from gateway.storage.schema import audit
-from gateway.storage.writer import Writer
 
 _COLUMNS = ", ".join(f'a."{column.name}"' for column in audit.columns)
 _EQUAL = (("user", "who"), ("organization", "organization"), ("purpose", "purpose"), ("event", "event"))
@@ -16,9 +13,6 @@ _EQUAL = (("user", "who"), ("organization", "organization"), ("purpose", "purpos
 
 class AuditTrailTable(AuditChain):
     """ports.AuditTrail over one database."""
-
-    def __init__(self, engine: Engine, writer: Writer) -> None:
-        super().__init__(engine, writer)
 
     def search(self, wanted: AuditSearch) -> list[StoredRecord]:
         """Newest first. A person is found by every way a record names one, and by whose data an answer held."""

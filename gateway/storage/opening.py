@@ -96,6 +96,20 @@ def open_storage(url: str, blob_directory: Path, *, affinity_domain: str, derive
 
 
 @contextmanager
+def opened_trail(url: str) -> Iterator[AuditTrailTable]:
+    """The audit trail alone, for reading: nothing is migrated, closed or written. Raises ConfigurationError."""
+    engine = open_engine(url)
+    try:
+        if engine.url.database and not Path(engine.url.database).is_file():
+            raise ConfigurationError("[database] url: there is no database yet")
+        yield AuditTrailTable(engine)
+    except DBAPIError as error:
+        raise ConfigurationError(f"[database] url: {error.orig}") from None
+    finally:
+        engine.dispose()
+
+
+@contextmanager
 def opened(
     url: str, blob_directory: Path, *, affinity_domain: str, derive: Derivations, clock: Clock
 ) -> Iterator[Storage]:
