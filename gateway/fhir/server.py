@@ -48,6 +48,7 @@ QUERY, EXPORT = "110112", "110106"  # DICOM EventID: Query; Export, which IHE us
 RECORD = "110110"  # Patient Record
 _TYPE_NAME = re.compile(r"[A-Z][A-Za-z]{1,63}", re.ASCII)
 _READING = ("GET", "HEAD")
+_WRITING = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 _OPERATIONS = {pixm.OPERATION: "ITI-83", patient_match.OPERATION: "ITI-119"}
 
 
@@ -182,13 +183,20 @@ def _route(request: FhirRequest, services: FhirServices, caller: Caller, scope: 
 def act_of(request: FhirRequest, parts: list[str]) -> str:
     """What policy is asked about: a row of mappings/policy/interactions.csv, or of transactions.csv."""
     operation = next((part for part in parts[1:] if part.startswith("$")), "")
-    if operation in _OPERATIONS:
-        return _OPERATIONS[operation]
-    if request.method in _READING or parts[1:] == ["_search"] or operation:
-        shapes = {1: "search", 2: "read" if not operation and parts[1] != "_search" else "search", 3: "history"}
-        return shapes.get(len(parts), "vread")
-    writing = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
-    return writing.get(request.method, "create")
+    if operation:
+        return _OPERATIONS.get(operation, "search")
+    if parts[1:] == ["_search"]:
+        return "search"
+    if request.method not in _READING:
+        return _WRITING.get(request.method, "create")
+    match parts[1:]:
+        case []:
+            return "search"
+        case [_]:
+            return "read"
+        case [_, "_history", _]:
+            return "vread"
+    return "history"
 
 
 def _in_the_format_asked(answer: FhirResponse, request: FhirRequest, services: FhirServices) -> FhirResponse:

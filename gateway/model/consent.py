@@ -154,7 +154,8 @@ def shows_person(view: ConsentView, facility: str, rules: Sequence[Rule]) -> boo
 
 def is_dissent(rule: Rule) -> bool:
     """A deny without limits of type, period or label."""
-    return rule.deny and not (rule.data_from or rule.data_to or rule.confidentiality) and rule.type in ("", "Patient")
+    limits = (rule.param, rule.data_from, rule.data_to, rule.confidentiality)
+    return rule.deny and not any(limits) and rule.type in ("", "Patient")
 
 
 def counts(rule: Rule, view: ConsentView) -> bool:

@@ -30,7 +30,7 @@ def keep_consent(driver: Driver, one: Consent) -> None:
     before = {row[0] for row in driver.rows("SELECT eid FROM consent WHERE id = ?", (one.id,))}
     row = (
         driver.number("consent"), one.id, one.version, 1, int(one.active), one.category, one.patient, id_.authority,
-        id_.value, eid, one.given, orjson.dumps(one.organizations).decode(), orjson.dumps(one.rules).decode(),
+        id_.value, eid, one.given, orjson.dumps(list(one.organizations)).decode(), orjson.dumps([tuple(rule) for rule in one.rules]).decode(),
         one.body, one.source, one.evidence, one.recorded_by, one.recorded,
     )  # fmt: skip
     driver.insert(consent, [row])

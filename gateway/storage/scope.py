@@ -61,10 +61,10 @@ def resource_conditions(scope: Scope, table: FromClause = resource) -> list[Cond
     if scope.types is not None:
         conditions.append(or_(false(), *(_resource_type(row, one) for one in scope.types)))
     if scope.known_at is not None:
-        conditions.append(or_(row.patient == "", row.type == "Patient", _known(row.eid, scope.known_at)))
+        conditions.append(or_(row.patient == "", row.type == "Patient", _known(row, scope.known_at)))
     if scope.consent is not None:
-        person = _says(scope.consent, row.eid, _about_person(row.facility), permit=True)
-        data = _says(scope.consent, row.eid, _about_resource(row), permit=scope.consent.permit)
+        person = _says(scope.consent, row.eid, _about_person(row.facility), table, permit=True)
+        data = _says(scope.consent, row.eid, _about_resource(row), table, permit=scope.consent.permit)
         conditions.append(or_(row.patient == "", case((row.type == "Patient", person), else_=data) % 2 == 0))
     return conditions
 
@@ -83,9 +83,9 @@ def document_conditions(scope: Scope, table: FromClause = document) -> list[Cond
         named = [one for one in scope.types if one.type in ("*", _DOCUMENT)]
         conditions.append(or_(false(), *(_document_type(row, one) for one in named)))
     if scope.known_at is not None:
-        conditions.append(_known(row.eid, scope.known_at))
+        conditions.append(_known(row, scope.known_at))
     if scope.consent is not None:
-        said = _says(scope.consent, row.eid, _about_document(row), permit=scope.consent.permit)
+        said = _says(scope.consent, row.eid, _about_document(row), table, permit=scope.consent.permit)
         conditions.append(said % 2 == 0)
     return conditions
 
@@ -138,8 +138,8 @@ _RULES = f"SELECT eid, {', '.join(Rule._fields)} FROM consent_rule WHERE eid IN 
 # -- consent ----------------------------------------------------------------------------------------------------------
 
 
-def _says(view: ConsentView, eid: Any, about: Condition, *, permit: bool) -> Any:
-    """What the rules of a row's person say about it: even is permit."""
+def _says(view: ConsentView, eid: Any, about: Condition, *outer: FromClause, permit: bool) -> Any:
+    """What the rules of the person of a row of `outer` say about it: even is permit."""
     said = (
         select(func.max(_rule.level * 2 + _rule.deny))
         .where(
@@ -151,6 +151,7 @@ def _says(view: ConsentView, eid: Any, about: Condition, *, permit: bool) -> Any
             or_(_rule.valid_to == "", _rule.valid_to > view.at),
             about,
         )
+        .correlate(*outer)
         .scalar_subquery()
     )
     return func.coalesce(said, literal(0 if permit else 1))
@@ -158,21 +159,26 @@ def _says(view: ConsentView, eid: Any, about: Condition, *, permit: bool) -> Any
 
 def _about_person(facility: Any) -> Condition:
     dissent = and_(
-        _rule.data_from == "", _rule.data_to == "", _rule.confidentiality == "", _rule.type.in_(("", "Patient"))
+        _rule.param == "",
+        _rule.data_from == "",
+        _rule.data_to == "",
+        _rule.confidentiality == "",
+        _rule.type.in_(("", "Patient")),
     )
     return and_(_rule.facility.in_(("", facility)), or_(_rule.deny == 0, dissent))
 
 
 def _about_resource(row: Any) -> Condition:
     token = resource_token.c
-    coded = exists().where(
+    coded = _exists(
+        row,
         token.n == row.n,
         token.param == _rule.param,
         token.code == _rule.code,
         or_(_rule.system == "", token.system == _rule.system),
     )
-    labelled = exists().where(token.n == row.n, token.param == LABEL, token.code == _rule.confidentiality)
-    unlabelled = ~exists().where(token.n == row.n, token.param == LABEL)
+    labelled = _exists(row, token.n == row.n, token.param == LABEL, token.code == _rule.confidentiality)
+    unlabelled = ~_exists(row, token.n == row.n, token.param == LABEL)
     return and_(
         _rule.facility.in_(("", row.facility)),
         _rule.type.in_(("", row.type)),
@@ -229,8 +235,8 @@ def _resource_labels(row: Any, allowed: frozenset[str]) -> Condition:
     """Every label is an allowed one; no label is N."""
     token = resource_token.c
     of_row = (token.n == row.n, token.param == LABEL)
-    within = ~exists().where(*of_row, token.code.not_in(sorted(allowed)))
-    return within if NORMAL in allowed else and_(exists().where(*of_row), within)
+    within = ~_exists(row, *of_row, token.code.not_in(sorted(allowed)))
+    return within if NORMAL in allowed else and_(_exists(row, *of_row), within)
 
 
 def _resource_type(row: Any, wanted: TypeFilter) -> Condition:
@@ -244,7 +250,7 @@ def _resource_type(row: Any, wanted: TypeFilter) -> Condition:
 def _resource_term(row: Any, term: Term) -> Condition:
     token = resource_token.c
     codes = [and_(token.code == code, token.system == system if system else true()) for system, code in term.values]
-    return exists().where(token.n == row.n, token.param == term.param, or_(false(), *codes))
+    return _exists(row, token.n == row.n, token.param == term.param, or_(false(), *codes))
 
 
 def _document_type(row: Any, wanted: TypeFilter) -> Condition:
@@ -263,11 +269,17 @@ def _coded(column: Any, scheme: Any, system: str, code: str) -> Condition:
     return and_(column == code, scheme == system) if system else column == code
 
 
-def _known(eid: Any, facilities: frozenset[str]) -> Condition:
+def _known(row: Any, facilities: frozenset[str]) -> Condition:
     known = identity_patient.c
-    return exists().where(known.eid == eid, known.facility.in_(sorted(facilities)))
+    return _exists(row, known.eid == row.eid, known.facility.in_(sorted(facilities)))
+
+
+def _exists(row: Any, *conditions: Condition) -> Exists:
+    """A sub-select about a row of the query around it, which is never one of its own tables: also where the condition
+    stands alone (`as_sql`), and inside another sub-select."""
+    return exists().where(*conditions).correlate(row.eid.table, consent_rule)
 
 
 def _has_label(row: Any, condition: Condition) -> Condition:
     code = document_code.c
-    return exists().where(code.n == row.n, code.attribute == "confidentialityCode", condition)
+    return _exists(row, code.n == row.n, code.attribute == "confidentialityCode", condition)

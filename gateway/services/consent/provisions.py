@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from gateway import mapping_files
 from gateway.errors import BadInput, InvalidParameter
-from gateway.model.consent import BREAK_GLASS, Category, Rule
+from gateway.model.consent import BREAK_GLASS, ONE, Category, Rule
 from gateway.services.policy.tables import DATA_CLASSES, LEVELS, bare, purpose_of, same_role, twins
 from gateway.translate.times import utc_range
 
@@ -93,7 +93,7 @@ def _rules(provision: Mapping[str, Any], level: int, inherited: str, organizatio
     periods: dict[str, Any] = {**_period(provision, "period", "valid"), **_period(provision, "dataPeriod", "data")}
     base = Rule(level, effect == "deny", **periods)
     actors = _actors(provision, organization)
-    parts = product(_purposes(provision), actors, _data(provision, organization), _labels(provision))
+    parts = product(_purposes(provision), actors, [*_data(provision, organization)], _labels(provision))
     for purpose, actor, data, label in parts:
         clash = set(actor) & set(data)
         if any(actor[key] != data[key] for key in clash):
@@ -152,24 +152,34 @@ def _organization(reference: Mapping[str, Any], organization: Resolve) -> str:
     return bare(found)
 
 
-def _data(provision: Mapping[str, Any], organization: Resolve) -> list[dict[str, str]]:
-    kinds: list[dict[str, str]] = []
-    for one in provision.get("class", ()):
-        kinds += _class(_dict(one))
-    for one in provision.get("code", ()):
-        kinds += [two for coding in _dict(one).get("coding", ()) for two in _code(_dict(coding))]
-    for one in provision.get("data", ()):
-        meaning, reference = _dict(one).get("meaning"), _dict(_dict(one).get("reference"))
-        if meaning == "instance":
-            type_, _, id_ = str(reference.get("reference", "")).rpartition("/")
-            if not type_ or not id_:
-                raise Unenforceable("provision.data: an instance is named by a literal reference")
-            kinds.append({"type": type_.rpartition("/")[2], "param": "_id", "code": id_})
-        elif meaning == "authoredby" and organization(reference):
-            kinds.append({"facility": bare(organization(reference))})
-        else:
-            raise Unenforceable("provision.data: only single instances, and what an organisation authored")
-    return kinds or [{}]
+def _data(provision: Mapping[str, Any], organization: Resolve) -> Iterable[dict[str, str]]:
+    """What data are meant: of class, code and data each any of those named, and all three at once."""
+    classes = [two for one in provision.get("class", ()) for two in _class(_dict(one))] or [{}]
+    codes = [
+        two
+        for one in provision.get("code", ())
+        for coding in _dict(one).get("coding", ())
+        for two in _code(_dict(coding))
+    ] or [{}]
+    instances = [_instance(_dict(one), organization) for one in provision.get("data", ())] or [{}]
+    for parts in product(classes, codes, instances):
+        if sum("param" in part and bool(part["param"]) for part in parts) > 1:
+            raise Unenforceable("provision: a class that is a code, with a code or an instance beside it")
+        types = {part["type"] for part in parts if part.get("type")}
+        if len(types) < 2:  # of two types at once nothing is
+            yield {key: value for part in parts for key, value in part.items() if value}
+
+
+def _instance(given: Mapping[str, Any], organization: Resolve) -> dict[str, str]:
+    meaning, reference = given.get("meaning"), _dict(given.get("reference"))
+    if meaning == "instance":
+        type_, _, id_ = str(reference.get("reference", "")).rpartition("/")
+        if not type_ or not id_:
+            raise Unenforceable("provision.data: an instance is named by a literal reference")
+        return {"type": type_.rpartition("/")[2], "param": ONE, "code": id_}
+    if meaning == "authoredby" and organization(reference):
+        return {"facility": bare(organization(reference))}
+    raise Unenforceable("provision.data: only single instances, and what an organisation authored")
 
 
 def _class(coding: Mapping[str, Any]) -> list[dict[str, str]]:
