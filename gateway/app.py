@@ -18,7 +18,9 @@ from gateway.codec import fhir, ssmix2
 from gateway.codec.mllp import Block
 from gateway.codec.packing import pack
 from gateway.errors import ConfigurationError, InvalidParameter
+from gateway.fhir.audit_events import Trail
 from gateway.fhir.server import FhirServices
+from gateway.fhir.trust import TrustFaces
 from gateway.ihe import iti10, iti46, iti64
 from gateway.ihe._client import Call, Peer, Poster
 from gateway.ihe._continuation import KEPT as POINTERS
@@ -45,7 +47,11 @@ from gateway.serve.http import FederatedQuestion, HttpServices, create_app
 from gateway.serve.metrics import MllpMetrics
 from gateway.serve.mllp import MllpServer
 from gateway.serve.server import HttpServer, Listener, Together, run_until_signal
+from gateway.serve.trust_work import TrustParts, works
 from gateway.serve.worker import Leased, Worker
+from gateway.services.break_glass import EmergencyDesk
+from gateway.services.break_glass import Rules as EmergencyRules
+from gateway.services.consent import ConsentDesk
 from gateway.services.documents import DocumentServices
 from gateway.services.federate import Ask, Community, Question, ask_all, own_registry
 from gateway.services.feed import Feed, Readers
@@ -61,13 +67,17 @@ from gateway.services.notebooks import owner_of
 from gateway.services.notify import MOVED, Consumer, Notifier
 from gateway.services.persons import Persons
 from gateway.services.persons.describing import describing
+from gateway.services.policy.access import Access, ScopeOf
+from gateway.services.policy.configured import policy_of
+from gateway.services.policy.guard import Guard, GuardedDocuments, GuardedResources
 from gateway.services.quality import Quality, make_quality_reader, merged
 from gateway.services.registers import load as load_registers
 from gateway.services.registry.service import RegistryServices
 from gateway.services.search import TYPES, SearchRules, system_aliases
 from gateway.settings import Peer as PeerSettings
 from gateway.settings import Settings, check_may_serve, max_upload_bytes
-from gateway.storage.opening import Storage, opened
+from gateway.storage.audit_search import AuditTrailTable
+from gateway.storage.opening import Storage, opened, opened_trail
 from gateway.storage.upgrade import differences
 from gateway.translate.context import Facilities
 from gateway.translate.exchange_spec.registers import Registers
@@ -220,8 +230,8 @@ def quality_of_node(settings: Settings, parts: Storage) -> Quality:
     return merged(counted())
 
 
-def scope_of(caller: Caller) -> Scope:
-    """Policy of open mode: the loopback caller sees everything. Enforced mode does not start yet (settings.py)."""
+def scope_of(caller: Caller, transaction: str) -> Scope:
+    """Policy of open mode: the loopback caller sees everything."""
     return UNRESTRICTED
 
 
@@ -234,17 +244,45 @@ class Node:
     clock: Clock = field(default_factory=Clock)
     chance: Chance = field(default_factory=Chance)
 
+    @property
+    def enforced(self) -> bool:
+        return self.settings.security.mode == "enforced"
+
+    def access(self) -> Access:
+        """Policy, for a node in enforced mode. Raises ConfigurationError for grants nobody can read."""
+        return Access(policy_of(self.settings), self.parts.identities, self.emergencies().find, self.clock)
+
+    @property
+    def scope_of(self) -> ScopeOf:
+        return self.access().scope if self.enforced else scope_of
+
+    def guard(self) -> Guard:
+        return Guard(self.parts.facts, self.parts.consents, self.parts.audit)
+
+    def emergencies(self) -> EmergencyDesk:
+        wanted = self.settings.break_glass
+        rules = EmergencyRules(wanted.minutes, wanted.fresh_minutes, wanted.notice_hours, wanted.review_days)
+        home = self.settings.community.id
+        return EmergencyDesk(self.parts.emergencies, self.parts.identities, rules, home, self.clock, self.chance)
+
+    def trust(self) -> TrustFaces:
+        """Consent, the audit trail and emergency access on the FHIR base."""
+        parts, persons = self.parts, self.persons()
+        desk = ConsentDesk(parts.consents, persons, parts.identities, parts.facts, self.clock, self.chance)
+        trail = Trail(parts.trail, parts.identities, persons, self.settings.community.id)
+        return TrustFaces(desk, self.emergencies(), trail)
+
     def documents(self) -> DocumentServices:
         community = self.settings.community
         return DocumentServices(
-            documents=self.parts.documents,
+            documents=GuardedDocuments(self.parts.documents, self.guard()) if self.enforced else self.parts.documents,
             blobs=self.parts.blobs,
             identities=self.parts.identities,
             audit=self.parts.audit,
             home=community.id,
             affinity_domain=community.affinity_domain,
             repository=community.repository,
-            scope_of=scope_of,
+            scope_of=self.scope_of,
             clock=self.clock,
             chance=self.chance,
             registry=self.registry(),
@@ -300,7 +338,7 @@ class Node:
     def fhir(self) -> FhirServices:
         community, http = self.settings.community, self.settings.http
         return FhirServices(
-            resources=self.parts.resources,
+            resources=GuardedResources(self.parts.resources, self.guard()) if self.enforced else self.parts.resources,
             audit=self.parts.audit,
             rules=SearchRules(
                 base=f"{http.url}/fhir",
@@ -315,6 +353,9 @@ class Node:
             render_xml=fhir_xml().render,
             parse_xml=fhir_xml().parse,
             check=validator().check,
+            permit=self.access().fhir if self.enforced else None,
+            trust=self.trust(),
+            persons_of=self.parts.facts.persons_of,
         )
 
     def v2(self) -> V2Services:
@@ -340,7 +381,7 @@ class Node:
             audit=parts.audit,
             senders=senders(self.settings),
             visits=self._visits,
-            scope_of=scope_of,
+            scope_of=self.scope_of,
             continuations=Continuations(Remembered(parts.memory, self.clock, "ITI-21", QUERY, POINTERS, POINTERS_S)),
         )
 
@@ -360,7 +401,7 @@ class Node:
             home=community.id,
             affinity_domain=community.affinity_domain,
             device=community.id.removeprefix("urn:oid:"),
-            scope_of=scope_of,
+            scope_of=self.scope_of,
             continuations=Remembered(memory, self.clock, "ITI-47", CONTINUATION),
             correlations=Remembered(memory, self.clock, "ITI-55", CORRELATIONS, 100_000, CORRELATION_S),
             discoveries=Held(self.clock.monotonic, seconds=CORRELATION_S),
@@ -404,7 +445,7 @@ class Node:
             fhir=self.fhir(),
             soap=soap,
             federate=partial(self.federate, documents),
-            scope=scope_of,
+            scope=self.scope_of,
             ready=lambda: {role: bool(listens()) for role, listens in ready.items()},
             audit=self.parts.audit,
             clock=self.clock,
@@ -418,7 +459,7 @@ class Node:
 
     def federate(self, documents: DocumentServices, question: FederatedQuestion, caller: Caller) -> dict[str, Any]:
         """One question to this node's registry and to every wanted peer, under one deadline."""
-        scope = scope_of(caller)
+        scope = self.scope_of(caller, "federated-query")
         abroad = self._shared_id(question.patient, scope)
         types = tuple(_DOCUMENT_TYPES[word] for word in question.types)
         own = self.settings.community
@@ -448,7 +489,7 @@ class Node:
                 patient=str(question.patient),
                 object="federated-query",
                 detail=" ".join(f"{outcome.community}={outcome.outcome}" for outcome in answer.communities),
-            )
+            ).by(caller)
         )
         return answer.as_json()
 
@@ -482,6 +523,13 @@ def _chosen(communities: list[Community], wanted: tuple[str, ...] | None) -> lis
     if missing:
         raise InvalidParameter(f"no such community: {', '.join(missing)}")
     return chosen
+
+
+@contextmanager
+def audit_trail(settings: Settings) -> Iterator[AuditTrailTable]:
+    """The audit trail, for reading. Raises ConfigurationError."""
+    with opened_trail(settings.database_url) as trail:
+        yield trail
 
 
 def integrity(parts: Storage) -> list[str]:
@@ -518,8 +566,12 @@ def serve(settings: Settings, roles: tuple[str, ...] = ROLES, *, announce: Calla
             listening["mllp"] = lambda: mllp.listening
             listeners.append(mllp)
         listeners.append(_notifying(node))
+        trust = TrustParts(parts.trail, parts.audit, parts.keeping, parts.outbox, parts.identities, node.clock)
+        listeners += [Worker(work) for work in works(settings, trust)]
+        _lived(parts, "110120", roles)
         _LOG.info("process %s serves %s", os.getpid(), ", ".join(roles))
         run_until_signal(Together(*listeners), announce)
+        _lived(parts, "110121", roles)
         _LOG.info("stopped; %s threads left", threading.active_count() - 1)
 
 
@@ -532,6 +584,11 @@ def _notifying(node: Node) -> Worker:
 
     work = Leased("notifier", both, node.parts.memory, node.clock, str(node.chance.new_uuid()))
     return Worker(work, ended=work.release)
+
+
+def _lived(parts: Storage, type_: str, roles: Sequence[str]) -> None:
+    """110100 Application Activity: the node started or stopped."""
+    parts.audit.record(AuditRecord("110100", type_, "E", 0, "musubi serve", detail=" ".join(roles)))
 
 
 def _session() -> Poster:

@@ -43,6 +43,7 @@ and values stay out of it.
     |   |-- UpdateObjectType     of something that cannot be updated so
     |-- RemoveDocuments          a document that cannot be removed
     |-- Forbidden                policy says no
+    |-- Conflict                 somebody else changed it first
     |-- Unavailable              a part we need is not reachable
     |-- ConfigurationError       the operator has to change something
     |-- DamagedContent           stored bytes no longer match their hash
@@ -176,7 +177,15 @@ class UpdateObjectType(UpdateError): ...
 class RemoveDocuments(GatewayError): ...
 
 
-class Forbidden(GatewayError): ...
+class Forbidden(GatewayError):
+    """`reason`: which rule said no; for the audit trail, the caller hears the text alone."""
+
+    def __init__(self, text: str = "", reason: str = "") -> None:
+        super().__init__(text)
+        self.reason = reason
+
+
+class Conflict(GatewayError): ...
 
 
 class Unavailable(GatewayError): ...
@@ -238,6 +247,7 @@ ERRORS: dict[type[GatewayError], WireCodes] = {
     UpdateObjectType: WireCodes("AE", "207", "XDSObjectTypeError", 422, "business-rule", 1),
     RemoveDocuments: WireCodes("AE", "207", "XDSRemoveDocumentsError", 422, "processing", 1),
     Forbidden: WireCodes("AR", "207", "XDSRegistryError", 403, "forbidden", 1),
+    Conflict: WireCodes("AE", "207", "XDSRegistryError", 409, "conflict", 1),
     Unavailable: WireCodes("AE", "207", "XDSUnavailableCommunity", 503, "transient", 3),
     ConfigurationError: WireCodes("AR", "207", "XDSRegistryError", 500, "exception", 2),
     DamagedContent: WireCodes("AE", "207", "XDSRepositoryError", 500, "exception", 1),

@@ -7,9 +7,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, Literal, NamedTuple, Protocol, TypeVar
 
-from gateway.model.audit import AuditRecord
+from gateway.model.audit import AuditRecord, AuditSearch, Checkpoint, StoredRecord
 from gateway.model.caller import Scope
+from gateway.model.consent import Consent, DataFacts, Rule
 from gateway.model.document import Association, DocumentQuery, StoredEntry
+from gateway.model.emergency import Declared
+from gateway.model.emergency import State as EmergencyState
 from gateway.model.identity import Facts, Linked, Pair, PatientId, Statement
 from gateway.model.ingest import Applied, FileOutcome, Kept, KeptBlob, KeptObject, Reject, Seen
 from gateway.model.outcome import StayEvent
@@ -308,6 +311,70 @@ class MedicalIdAgency(Protocol):
 class AuditLog(Protocol):
     def record(self, *records: AuditRecord) -> None:
         """Returns after the commit; an answer is given only after that. Raises when it cannot be stored."""
+
+
+class Emergencies(Protocol):
+    """Declared emergency accesses."""
+
+    def declare(self, one: Declared, record: AuditRecord, notices: Sequence[tuple[str, str]]) -> None:
+        """Stores it with its record and outbox jobs (kind, payload), in one commit."""
+
+    def find(self, id_: str) -> Declared | None: ...
+
+    def listed(self, state: EmergencyState, limit: int) -> list[Declared]:
+        """Due first in front."""
+
+    def review(self, id_: str, state: EmergencyState, reviewer: str, finding: str, record: AuditRecord) -> Declared:
+        """Raises UnknownResource, Conflict."""
+
+
+class AuditTrail(Protocol):
+    """The trail as it is read: by who checks it, who sends it on, and who may search it."""
+
+    def search(self, wanted: AuditSearch) -> list[StoredRecord]:
+        """Newest first."""
+
+    def after(self, n: int, limit: int) -> list[StoredRecord]:
+        """Oldest first."""
+
+    def hashes(self, after: int, limit: int) -> list[tuple[int, bytes]]: ...
+
+    def size(self) -> int: ...
+
+    def checkpoints(self) -> list[Checkpoint]: ...
+
+    def keep(self, checkpoint: Checkpoint) -> None: ...
+
+
+class KnownFacts(Protocol):
+    """What a second look at an answer needs of each piece of data."""
+
+    def of_resources(self, type_: str, ids: Sequence[str]) -> dict[str, DataFacts]: ...
+
+    def of_documents(self, unique_ids: Sequence[str]) -> dict[str, DataFacts]: ...
+
+    def known_at(self, eids: Iterable[str]) -> dict[str, frozenset[str]]:
+        """Enterprise id -> facilities that know the person."""
+
+
+class Consents(Protocol):
+    """Consents as recorded; every version stays."""
+
+    def put(self, one: Consent, record: AuditRecord, expected: int | None = None) -> Consent:
+        """Appends the next version. Raises Conflict when the newest is not `expected`."""
+
+    def read(self, id_: str, version: int | None = None) -> Consent | None: ...
+
+    def history(self, id_: str) -> list[Consent]:
+        """Newest first."""
+
+    def find(
+        self, eids: Sequence[str] | None, active: bool | None, ids: Sequence[str] | None, after: int, limit: int
+    ) -> list[tuple[int, Consent]]: ...
+
+    def version(self) -> int: ...
+
+    def rules(self, eids: Iterable[str]) -> dict[str, list[Rule]]: ...
 
 
 class Job(NamedTuple):

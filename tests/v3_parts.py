@@ -100,7 +100,7 @@ def make_v3_node() -> V3Node:
         home=HOME,
         affinity_domain=REGION,
         device="1.2.392.200119.99999.1",
-        scope_of=lambda caller: UNRESTRICTED,
+        scope_of=lambda caller, transaction: UNRESTRICTED,
         continuations=Held(monotonic, 3),
         correlations=Held(monotonic),
         discoveries=Held(monotonic),

@@ -195,7 +195,7 @@ def make_node() -> Node:
         home=HOME,
         affinity_domain=DOMAIN,
         repository=REPOSITORY,
-        scope_of=lambda caller: UNRESTRICTED,
+        scope_of=lambda caller, transaction: UNRESTRICTED,
         clock=Clock(now=lambda: datetime(2024, 1, 1, tzinfo=UTC)),
         chance=numbered_uuids(),
     )

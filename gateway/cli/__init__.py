@@ -6,6 +6,8 @@ import sys
 from gateway.cli._frame import app, run
 
 from gateway.cli import (  # noqa: F401  isort: skip
+    audit,
+    consent,
     convert,
     demo,
     doctor,

@@ -1,14 +1,14 @@
 """search-type by GET and by POST _search (FHIR R4 3.1.1). The Bundle joins stored bytes; nothing is parsed again."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from urllib.parse import parse_qsl, quote, urlencode
 
 from gateway.errors import BadInput, LimitExceeded
 from gateway.fhir.messages import FhirRequest, FhirResponse, Refused, json_answer, outcome
 from gateway.model.caller import Scope
-from gateway.model.resource import StoredResource
+from gateway.model.resource import SearchPage, StoredResource
 from gateway.ports import Resources
 from gateway.services.search import Search, SearchRules, plan
 from gateway.services.search import cursor as cursors
@@ -58,10 +58,18 @@ def understand(
 
 
 def answer(
-    request: FhirRequest, search: Search, resources: Resources, scope: Scope, key: bytes, caller: str
+    request: FhirRequest,
+    search: Search,
+    resources: Resources,
+    scope: Scope,
+    key: bytes,
+    caller: str,
+    shown: Callable[[SearchPage], None] | None = None,
 ) -> FhirResponse:
-    """The searchset Bundle: matches, then what was included, then what was ignored."""
+    """The searchset Bundle: matches, then what was included, then what was ignored. `shown` hears what it holds."""
     page = resources.search(search.plan, scope)
+    if shown is not None:
+        shown(page)
     base = request.base
     address = f"{base}/{search.plan.type}"
     links = [("self", _url(address, search.used))]

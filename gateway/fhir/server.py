@@ -15,12 +15,15 @@ Other writing interactions come with a later version; they are answered 405. HEA
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
+from urllib.parse import urlencode
 
-from gateway.errors import BadInput, GatewayError, UnknownResource
+from gateway.errors import BadInput, Forbidden, GatewayError, UnknownResource
 from gateway.fhir import patient_match, person_feed, pixm
 from gateway.fhir import read as reading
 from gateway.fhir import search as searching
+from gateway.fhir import trust as faces
 from gateway.fhir.capability import capability
 from gateway.fhir.formats import Parse, Render, in_xml, resource_in
 from gateway.fhir.messages import (
@@ -32,9 +35,9 @@ from gateway.fhir.messages import (
     json_answer,
     wants_xml,
 )
-from gateway.model.audit import AuditRecord
+from gateway.model.audit import AuditObject, AuditRecord
 from gateway.model.caller import Caller, Scope
-from gateway.model.resource import Clause, PatientIdentifierClause, ReferenceClause
+from gateway.model.resource import Clause, PatientIdentifierClause, ReferenceClause, SearchPage
 from gateway.ports import AuditLog, Resources
 from gateway.profiles.finding import Finding
 from gateway.services.persons import Persons
@@ -45,6 +48,11 @@ QUERY, EXPORT = "110112", "110106"  # DICOM EventID: Query; Export, which IHE us
 RECORD = "110110"  # Patient Record
 _TYPE_NAME = re.compile(r"[A-Z][A-Za-z]{1,63}", re.ASCII)
 _READING = ("GET", "HEAD")
+_WRITING = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+_OPERATIONS = {pixm.OPERATION: "ITI-83", patient_match.OPERATION: "ITI-119"}
+
+
+Permit = faces.Permit
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +73,12 @@ class FhirServices:
     mode: str = "open"
     persons: Persons | None = None
     """None: this node has no identity faces."""
+    permit: Permit | None = None
+    """Policy: (caller, interaction or transaction, type) -> what may be seen. Raises Forbidden. None: open mode."""
+    trust: faces.TrustFaces | None = None
+    """Consent, AuditEvent and $break-glass; None: a node without them."""
+    persons_of: Callable[[str, Sequence[str]], tuple[str, ...]] = lambda type_, ids: ()
+    """Whose data these resources are: enterprise ids, for the audit trail."""
     check: Callable[[dict[str, Any]], Sequence[Finding]] = lambda _: ()
     """Of a resource that somebody sends."""
 
@@ -77,9 +91,13 @@ class _Trace:
     action: str = "E"
     object: str = ""
     patient: str = ""
+    persons: tuple[str, ...] = ()
+    """Enterprise ids of the persons whose data the answer holds, when the request names none."""
     transaction: str = "rest"
     xml: bool = False
     """A search form asked for XML."""
+    denied: str = ""
+    """Which rule of policy said no."""
     silent: bool = False
     """The act stored its own audit record, in the commit that stored what it did."""
     retired: str = ""
@@ -94,6 +112,7 @@ def handle(request: FhirRequest, services: FhirServices, caller: Caller, scope: 
         if trace.xml or wants_xml(request):
             response = in_xml(response, services.render_xml)
     except GatewayError as error:
+        trace.denied = f" denied {error.reason}" if isinstance(error, Forbidden) else ""
         response = _in_the_format_asked(error_answer(error), request, services)
     record = AuditRecord(
         event=trace.event,
@@ -104,14 +123,24 @@ def handle(request: FhirRequest, services: FhirServices, caller: Caller, scope: 
         address=caller.address,
         patient=trace.patient,
         object=trace.object,
-        detail=f"{request.method} {response.status}",
-    )
+        detail=f"{request.method} {response.status}{trace.denied}",
+        objects=_question(request, trace),
+        patients=() if trace.patient else trace.persons,
+    ).by(caller)
     records = [] if trace.silent else [record]
     if trace.retired:
         records.append(replace(record, action="D", patient=trace.retired, detail="merged"))
     if records:
         services.audit.record(*records)
     return response
+
+
+def _question(request: FhirRequest, trace: _Trace) -> tuple[AuditObject, ...]:
+    """The question whole: the address of a search, and the form when it was posted (BALP: entity query)."""
+    if trace.event != QUERY:
+        return ()
+    address = f"{request.path}?{urlencode(request.query)}" if request.query else request.path
+    return (AuditObject("query", trace.object, b"\n".join(filter(None, (address.encode(), request.body)))),)
 
 
 def _route(request: FhirRequest, services: FhirServices, caller: Caller, scope: Scope, trace: _Trace) -> FhirResponse:
@@ -124,11 +153,15 @@ def _route(request: FhirRequest, services: FhirServices, caller: Caller, scope: 
     if not parts:
         _only(request, _READING, "search over all types, batch and transaction are not offered")
         raise Refused(404, "not-supported", "search over all types is not offered; ask for one type")
+    if services.trust is not None and faces.takes(parts):
+        return faces.answer(request, parts, services.trust, services.permit, services.parse_xml, caller, trace)
     type_ = parts[0]
     trace.object = type_ if _TYPE_NAME.fullmatch(type_) else ""
     if type_ not in TYPES:
         raise Refused(404, "not-supported", "this server has no such resource type; /metadata lists what it has")
     identity = type_ == "Patient" and services.persons is not None
+    if services.permit is not None:
+        scope = services.permit(caller, act_of(request, parts), type_)
     match parts[1:]:
         case [operation] if identity and operation in (pixm.OPERATION, patient_match.OPERATION):
             return _identity(request, services, caller, scope, trace, operation)
@@ -145,6 +178,25 @@ def _route(request: FhirRequest, services: FhirServices, caller: Caller, scope: 
             _only(request, _READING, "this version stores through its feeds only")
             return _one(request, services, scope, trace, type_, id_, rest)
     raise UnknownResource("no such address here")
+
+
+def act_of(request: FhirRequest, parts: list[str]) -> str:
+    """What policy is asked about: a row of mappings/policy/interactions.csv, or of transactions.csv."""
+    operation = next((part for part in parts[1:] if part.startswith("$")), "")
+    if operation:
+        return _OPERATIONS.get(operation, "search")
+    if parts[1:] == ["_search"]:
+        return "search"
+    if request.method not in _READING:
+        return _WRITING.get(request.method, "create")
+    match parts[1:]:
+        case []:
+            return "search"
+        case [_]:
+            return "read"
+        case [_, "_history", _]:
+            return "vread"
+    return "history"
 
 
 def _in_the_format_asked(answer: FhirResponse, request: FhirRequest, services: FhirServices) -> FhirResponse:
@@ -211,6 +263,8 @@ def _one(
         trace.patient = f"Patient/{id_}"
         if not rest:  # IHE PDQm 2:3.78.4.3: a read is the same transaction as the query
             trace.transaction, trace.event, trace.action = "ITI-78", QUERY, "E"
+    else:
+        trace.persons = services.persons_of(type_, (id_,))
     match rest:
         case []:
             return reading.read(request, services.resources, type_, id_, scope)
@@ -234,7 +288,17 @@ def _search(
     search = searching.understand(request, type_, given, services.rules, services.cursor_key, bound_to)
     trace.object = f"{type_}?{'&'.join(name for name, _ in search.used)}"
     trace.patient = _patient_of(search.plan.clauses)
-    return searching.answer(request, search, services.resources, scope, services.cursor_key, bound_to)
+    shown = partial(_note, services, trace) if not trace.patient else None
+    return searching.answer(request, search, services.resources, scope, services.cursor_key, bound_to, shown)
+
+
+def _note(services: FhirServices, trace: _Trace, page: SearchPage) -> None:
+    """Whose data a page holds, when the question named nobody."""
+    by_type: dict[str, list[str]] = {}
+    for row in (*page.rows, *page.included):
+        by_type.setdefault(row.type, []).append(row.id)
+    found = {eid for type_, ids in by_type.items() for eid in services.persons_of(type_, ids)}
+    trace.persons = tuple(sorted(found))
 
 
 def _with_query(request: FhirRequest, query: list[tuple[str, str]]) -> FhirRequest:

@@ -31,7 +31,7 @@ def answer(query: Query, services: V2Services, persons: PersonIndex, write: Writ
         return wanted
     question = replace(wanted, limit=0, offset=0) if visit else wanted
     try:
-        found = persons.search(question, services.scope_of(query.caller))
+        found = persons.search(question, services.scope_of(query.caller, "ITI-22" if visit else "ITI-21"))
     except UnknownAuthority as error:
         return Found("AE", problems=unknown_domains([f"QPD^1^8^{n + 1}" for n in error.bad] or ["QPD^1^8"]))
     except TooManyResults:

@@ -13,7 +13,7 @@ from gateway.codec.head import Head
 from gateway.codec.iso2022 import encode_wide
 from gateway.errors import BadInput
 from gateway.ihe import _ack
-from gateway.ihe._transaction import Response, V2Services
+from gateway.ihe._transaction import Response, V2Services, caller_of
 from gateway.model.audit import AuditRecord
 from gateway.model.caller import Caller
 from gateway.services.feed import Problem, Refused
@@ -40,7 +40,7 @@ class Query(NamedTuple):
 
     @property
     def caller(self) -> Caller:
-        return Caller(node=f"{self.head.field(3, 1)}|{self.head.field(4, 1)}"[:200], address=self.address)
+        return caller_of(self.head, self.address)
 
 
 def owner_of(head: Head, tag: str) -> str:

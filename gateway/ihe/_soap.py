@@ -16,8 +16,8 @@ from gateway.codec import mtom, soap, xml
 from gateway.codec.ebxml import RegistryError
 from gateway.codec.inline import cut
 from gateway.codec.mtom import OutPart
-from gateway.errors import BadInput, GatewayError, LimitExceeded, Unavailable, codes_for
-from gateway.model.audit import AuditRecord
+from gateway.errors import BadInput, Forbidden, GatewayError, LimitExceeded, Unavailable, codes_for
+from gateway.model.audit import AuditObject, AuditRecord
 from gateway.model.caller import Caller, Scope
 from gateway.model.clock import Chance
 from gateway.ports import AuditLog
@@ -26,6 +26,7 @@ from gateway.services.documents import DocumentServices
 _CHUNK: Final = 64 * 1024
 _LOG = logging.getLogger("gateway.ihe")
 
+QUERY: Final = "110112"
 SUCCESS, MINOR, SERIOUS, MAJOR = 0, 4, 8, 12
 """EventOutcomeIndicator (DICOM PS3.15 A.5)."""
 
@@ -236,14 +237,17 @@ def _respond(
     if envelope.body is None:
         raise soap.SoapFault("Sender", "soap:Body is empty", relates_to=envelope.message_id)
     parsed: Any = None
+    refused: GatewayError | None = None
     try:
         parsed = transaction.parse(envelope.body)
-        result = transaction.handle(parsed, services, caller, services.scope_of(caller))
+        scope = services.scope_of(caller, transaction.number)
+        result = transaction.handle(parsed, services, caller, scope)
         outcome = SUCCESS if not result.errors else MINOR if result.found else SERIOUS
     except BadInput as error:
         raise soap.SoapFault("Sender", str(error), relates_to=envelope.message_id) from error
     except GatewayError as error:
         result, outcome = Result((transaction.refuse(error),), ()), SERIOUS
+        refused = error
     except Exception as error:  # noqa: BLE001 - an error of ours is an ordinary answer with XDSRegistryError
         reference = str(services.chance.new_uuid())
         log_failure(error, reference, transaction)
@@ -253,7 +257,9 @@ def _respond(
     detail = " ".join(error.code for error in result.errors) or f"{len(result.found)} found"
     about = Audited() if parsed is None else transaction.audit(parsed)
     about = about._replace(patient=about.patient or result.patient)
-    services.audit.record(record_of(transaction, outcome, caller, about, detail))
+    detail = denial(refused) or detail
+    record = record_of(transaction, outcome, caller, about, detail)
+    services.audit.record(_whole(transaction, envelope.body, result, record))
     data = soap.answer(transaction.answer_action, message_id, envelope.message_id, payload.body)
     if not transaction.mtom:
         return envelope_response(200, data, transaction.answer_action)
@@ -273,7 +279,32 @@ def record_of(transaction: Operation, outcome: int, caller: Caller, about: Audit
         patient=about.patient,
         object=about.object,
         detail=detail,
-    )
+    ).by(caller)
+
+
+def asked_in(message: etree._Element, id_: str) -> tuple[AuditObject, ...]:
+    """The question whole, for the trail (ITI TF-2: 3.18.5.1: ParticipantObjectQuery)."""
+    return (AuditObject("query", id_, etree.tostring(message, with_tail=False), (("QueryEncoding", "UTF-8"),)),)
+
+
+def denial(error: GatewayError | None) -> str:
+    """Which rule of policy said no; the caller is not told."""
+    return f"denied {error.reason}".strip() if isinstance(error, Forbidden) else ""
+
+
+def _whole(transaction: Transaction, body: etree._Element, result: Result, record: AuditRecord) -> AuditRecord:
+    """The record with the question in it, or with the documents that were asked for: one record a request."""
+    if record.event == QUERY:
+        return replace(record, objects=asked_in(body, record.object))
+    if not transaction.mtom:
+        return record
+    given = {held.entry.uniqueId: held.entry.repositoryUniqueId for held in result.found}
+    return replace(record, objects=tuple(_document(id_, given.get(id_, "")) for id_ in record.object.split()))
+
+
+def _document(unique_id: str, repository: str = "") -> AuditObject:
+    details = (("Repository Unique Id", repository),) if repository else ()
+    return AuditObject("document", unique_id, details=details)
 
 
 def _fault(

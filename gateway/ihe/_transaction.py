@@ -12,6 +12,7 @@ from gateway.model.ingest import KeptMessage
 from gateway.model.person import PersonFeed, PersonPage, PersonQuery
 from gateway.ports import AuditLog
 from gateway.services.feed import Feed, Problem, Receipt
+from gateway.services.policy.access import ScopeOf
 
 
 class PersonIndex(Protocol):
@@ -33,6 +34,11 @@ class PersonIndex(Protocol):
 
     def records_of(self, id: PatientId, scope: Scope) -> tuple[PatientId, ...]:
         """The records an id stands for; () for an unknown one."""
+
+
+def caller_of(head: Head, address: str) -> Caller:
+    """Who sends a message over MLLP, as far as the message itself says it."""
+    return Caller(node=f"{head.field(3, 1)}|{head.field(4, 1)}"[:200], address=address)
 
 
 class Replies(NamedTuple):
@@ -70,7 +76,7 @@ class V2Services:
     senders: "tuple[Sender, ...]" = ()
     visits: Callable[[str, Scope], Sequence[Mapping[str, Any]]] = lambda patient, scope: ()
     """(logical id of a Patient, scope) -> its Encounters, oldest first."""
-    scope_of: Callable[[Caller], Scope] = lambda caller: UNRESTRICTED
+    scope_of: ScopeOf = lambda caller, transaction: UNRESTRICTED
     continuations: Continuations = field(default_factory=Continuations)
 
     def find(self, name: str) -> Authority | None:

@@ -13,13 +13,15 @@ from gateway.codec.mllp import Block
 from gateway.errors import BadInput, GatewayError, LimitExceeded, codes_for
 from gateway.ihe import clinical, iti8, iti9, iti21, iti22, iti30, iti64
 from gateway.ihe._ack import acknowledgements
-from gateway.ihe._transaction import Replies, Response, V2Services, V2Transaction
+from gateway.ihe._transaction import Replies, Response, V2Services, V2Transaction, caller_of
 from gateway.services.feed import Problem, Receipt, Refused
 from gateway.translate.rules import table
 
 __all__ = ["TRANSACTIONS", "Replies", "V2Services", "V2Transaction", "answer", "failed"]
 
 _CONTROL_ID: Final = re.compile(r"[^\x00-\x1f\x7f\ufffd]{1,199}")
+_ASKED_INSIDE: Final = frozenset({iti9.NUMBER, iti21.NUMBER, iti22.NUMBER})
+"""Queries ask policy for their scope themselves; of the others it is asked whether they may be done at all."""
 _SILENT: Final = (b"", b"\x06", b"\x15")
 """Blocks without a message: keep-alive of some senders, and commits of MLLP Release 2, which answer our answers."""
 
@@ -84,6 +86,8 @@ def _message(message: bytes, address: str, services: V2Services) -> Replies:
         services.feed.refuse(head, error.problem, address)
         return _replies(head, Receipt(error.answer, now, (error.problem,)))
     try:
+        if transaction.name not in _ASKED_INSIDE:
+            services.scope_of(caller_of(head, address), transaction.name)
         receipt = transaction.handle(message, head, address, services)
     except Refused as error:
         receipt = Receipt(error.answer, now, (error.problem,))

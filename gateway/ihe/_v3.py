@@ -5,21 +5,24 @@ acknowledgementDetail per error. `V3Transaction.respond` is the only way in, so 
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO, Final, NamedTuple, Protocol
 
 from lxml import etree
 
 from gateway.codec import hl7v3, soap
 from gateway.codec.hl7v3 import II, Detail, Head, Wrapper
-from gateway.errors import BadInput, GatewayError, UnknownAuthority, codes_for
+from gateway.errors import BadInput, Forbidden, GatewayError, UnknownAuthority, codes_for
 from gateway.ihe._held import Holding
 from gateway.ihe._soap import (
     MAJOR,
     MINOR,
+    QUERY,
     SUCCESS,
     Audited,
     WireResponse,
+    asked_in,
+    denial,
     envelope_response,
     log_failure,
     record_of,
@@ -31,6 +34,7 @@ from gateway.model.identity import Authority, PatientId
 from gateway.model.person import Demographics, Fed, PersonFeed, PersonPage, PersonQuery, PersonRecord
 from gateway.ports import AuditLog
 from gateway.services.documents import spool
+from gateway.services.policy.access import NOTHING, ScopeOf
 from gateway.translate.person_query_v3 import BadParameter
 
 ACK: Final = "MCCI_IN000002UV01"
@@ -94,7 +98,7 @@ class V3Services:
     """OID of the enterprise patient ids."""
     device: str
     """OID of this node as a device."""
-    scope_of: Callable[[Caller], Scope]
+    scope_of: ScopeOf
     continuations: Holding[Continuation]
     correlations: Holding[tuple[Correlation, ...]]
     """By enterprise id: what XCPD questions told (ITI TF-2: 3.55.4.1.2.4)."""
@@ -181,15 +185,19 @@ class V3Transaction:
             raise soap.SoapFault("Sender", "the body is not the message of this action", relates_to=envelope.message_id)
         try:
             wrapper = hl7v3.read(body)
-            asked = Asked(wrapper, body, envelope, caller, services.scope_of(caller))
-            answered = self.answered(asked, services)
+            scope, denied = self._permitted(services, caller)
+            asked = Asked(wrapper, body, envelope, caller, scope)
+            answered = self.answered(asked, services, denied)
         except BadInput as error:
             if isinstance(error, soap.SoapFault):
                 raise
             raise soap.SoapFault("Sender", str(error), relates_to=envelope.message_id) from error
         if not answered.recorded:
             about = Audited(answered.patient, answered.object)
-            services.audit.record(record_of(self, answered.outcome, caller, about, answered.detail))
+            record = record_of(self, answered.outcome, caller, about, denial(denied) or answered.detail)
+            if record.event == QUERY:
+                record = replace(record, objects=asked_in(body, answered.object))
+            services.audit.record(record)
         if not answered.body:
             return WireResponse(202, [("Content-Length", "0")], ())
         to = envelope.reply_to or soap.ANONYMOUS
@@ -201,8 +209,16 @@ class V3Transaction:
             return WireResponse(202, [("Content-Length", "0")], ())
         return envelope_response(200, data, self.answer_action)
 
-    def answered(self, asked: Asked, services: V3Services) -> Answered:
+    def _permitted(self, services: V3Services, caller: Caller) -> tuple[Scope, Forbidden | None]:
         try:
+            return services.scope_of(caller, self.number), None
+        except Forbidden as error:
+            return NOTHING, error
+
+    def answered(self, asked: Asked, services: V3Services, denied: Forbidden | None = None) -> Answered:
+        try:
+            if denied is not None:
+                raise denied
             if refused := _check(asked.wrapper, services):
                 return self.refuse(asked, refused, services)
             return self.answer(asked, services)

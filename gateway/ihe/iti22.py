@@ -54,7 +54,7 @@ def _visits(one: PersonRecord, wanted: Sequence[Parameter], query: Query, servic
     for parameter in wanted:
         if parameter.field not in _HELD | _NOT_HELD:
             raise BadField("102", f"{MALFORMED}^{parameter.number}", "this parameter, or its value, is not supported")
-    found = [pv1(visit) for visit in services.visits(one.patient, services.scope_of(query.caller))]
+    found = [pv1(visit) for visit in services.visits(one.patient, services.scope_of(query.caller, NUMBER))]
     fitting = [segment for segment in found if all(_fits(segment, parameter) for parameter in wanted)]
     return fitting or ([] if wanted else [_NO_VISIT])
 

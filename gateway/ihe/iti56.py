@@ -72,7 +72,7 @@ class LocationQuery:
         if envelope.body is None or str(envelope.body.tag) != REQUEST:
             raise soap.SoapFault("Sender", "the body is not the message of this action", relates_to=envelope.message_id)
         asked = read(envelope.body)
-        found = locations(asked, services, services.scope_of(caller))
+        found = locations(asked, services, services.scope_of(caller, self.number))
         services.audit.record(record_of(self, SUCCESS, caller, Audited(str(asked)), f"{len(found)} found"))
         to = envelope.reply_to or soap.ANONYMOUS
         data = soap.answer(self.answer_action, message_id, envelope.message_id, render(asked, found), to=to)

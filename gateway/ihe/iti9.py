@@ -50,7 +50,7 @@ def _answer(query: Query, services: V2Services, persons: PersonIndex) -> Found:
     if bad:
         return Found("AE", problems=bad, patient=str(id_))
     try:
-        others = persons.cross_reference(id_, domains, services.scope_of(query.caller))
+        others = persons.cross_reference(id_, domains, services.scope_of(query.caller, NUMBER))
     except UnknownAuthority as error:
         places = [f"QPD^1^4^{n + 1}" for n in error.bad] or ["QPD^1^3^1^4"]
         return Found("AE", problems=unknown_domains(places), patient=str(id_))

@@ -28,17 +28,21 @@ from gateway.errors import BadInput, GatewayError, InvalidParameter, LimitExceed
 from gateway.fhir import FhirRequest, FhirResponse, FhirServices, handle
 from gateway.fhir.messages import CONTENT_TYPE, outcome
 from gateway.fhir.search import parse_form
+from gateway.fhir.trust import TYPES as TRUST_TYPES
 from gateway.ihe import PATHS, wsdl
 from gateway.ihe._soap import WireResponse
 from gateway.model.audit import AuditRecord
-from gateway.model.caller import Caller, Scope, is_loopback
+from gateway.model.caller import UNRESTRICTED, Caller, is_loopback
 from gateway.model.clock import Chance, Clock
 from gateway.model.identity import PatientId
 from gateway.ports import AuditLog
 from gateway.serve import medical_id_api, persons_api
 from gateway.serve.json_api import JsonApi
 from gateway.serve.metrics import Metrics
+from gateway.serve.trust_api import TrustApi
+from gateway.serve.trust_api import register as register_trust
 from gateway.services.medical_id import MedicalIds
+from gateway.services.policy.access import NOTHING, ScopeOf
 from gateway.services.search import TYPES
 
 QUERY_TYPES = ("lab", "rx", "documents")
@@ -78,8 +82,8 @@ class HttpServices:
     """(path, Content-Type, body, caller) -> answer; ihe.dispatch with its services already given."""
     federate: Callable[[FederatedQuestion, Caller], Mapping[str, Any]]
     """-> {"communities": [...], "rows": [...]}; its audit record is stored when it returns."""
-    scope: Callable[[Caller], Scope]
-    """Policy: what this caller may see."""
+    scope: ScopeOf
+    """Policy: what this caller may see in a transaction. FHIR asks by interaction (FhirServices.permit)."""
     ready: Callable[[], Mapping[str, bool]]
     """Role -> whether it listens, for every role this process was asked for."""
     audit: AuditLog
@@ -125,7 +129,7 @@ def route_of(path: str) -> str:
     parts = [part for part in path.split("/") if part]
     if path in PATHS or path in ("/livez", "/readyz", "/metrics", "/api/query"):
         return path
-    if parts[:1] == ["api"] and parts[1:2] in (["reviews"], ["persons"], ["medical-ids"]):
+    if parts[:1] == ["api"] and parts[1:2] in (["reviews"], ["persons"], ["medical-ids"], ["break-glass"], ["access"]):
         return f"/api/{parts[1]}"
     if parts[:1] != ["fhir"]:
         return "(other)"
@@ -134,7 +138,9 @@ def route_of(path: str) -> str:
             return f"/fhir/Patient/{operation}"
         case ["metadata"]:
             return "/fhir/metadata"
-        case [type_, *rest] if type_ in TYPES:
+        case ["$break-glass"]:
+            return "/fhir/$break-glass"
+        case [type_, *rest] if type_ in (*TYPES, *TRUST_TYPES):
             shapes = {0: "", 1: "/{id}", 2: "/{id}/_history", 3: "/{id}/_history/{version}"}
             return f"/fhir/{type_}" + ("/_search" if rest == ["_search"] else shapes.get(len(rest), "/(other)"))
     return "/fhir/(other)"
@@ -199,7 +205,8 @@ def _health(app: Flask, services: HttpServices, metrics: Metrics) -> None:
 def _fhir(app: Flask, services: HttpServices) -> None:
     def fhir(path: str = "") -> Response:
         caller = caller_of(services.mode)
-        answer = handle(_fhir_request(path, services), services.fhir, caller, services.scope(caller))
+        base = UNRESTRICTED if services.fhir.permit is None else NOTHING
+        answer = handle(_fhir_request(path, services), services.fhir, caller, base)
         return _fhir_answer(answer)
 
     for rule in ("/fhir", "/fhir/<path:path>"):
@@ -287,6 +294,15 @@ def _api(app: Flask, services: HttpServices) -> None:
 
     app.add_url_rule("/api/query", "api query", query, methods=["POST"])
     api = JsonApi(services.audit, lambda: caller_of(services.mode), services.scope, lambda: _body(services).read())
+    if services.fhir.trust is not None:
+        trust = TrustApi(
+            services.fhir.trust,
+            services.audit,
+            lambda: caller_of(services.mode),
+            services.scope,
+            lambda: _body(services).read(),
+        )
+        register_trust(app, trust)
     if services.fhir.persons is not None:
         persons_api.register(app, api, services.fhir.persons)
     if services.medical_ids is not None:
@@ -352,7 +368,7 @@ def _audit_failure(services: HttpServices, status: int, transaction: str = "http
         actor=caller.user or caller.node,
         address=caller.address,
         detail=f"{request.method} {status}",
-    )
+    ).by(caller)
     # The answer is a refusal without data; it is given also when the audit log is what failed.
     with suppress(Exception):
         services.audit.record(record)

@@ -10,9 +10,10 @@ from flask import Flask, Response, request
 from gateway.codec import fhir
 from gateway.errors import BadInput, GatewayError, InvalidParameter, codes_for
 from gateway.model.audit import AuditRecord
-from gateway.model.caller import Caller, Scope
+from gateway.model.caller import Caller
 from gateway.model.identity import PatientId
 from gateway.ports import AuditLog
+from gateway.services.policy.access import ScopeOf
 
 MAX_REASON: Final = 2_000
 """Characters of the reason somebody gives."""
@@ -26,21 +27,24 @@ class JsonApi:
 
     audit: AuditLog
     caller: Callable[[], Caller]
-    scope: Callable[[Caller], Scope]
+    scope: ScopeOf
     body: Callable[[], bytes]
 
-    def route(self, app: Flask, rule: str, method: str, act: Callable[..., Answer]) -> None:
-        """`act`(caller, **places of the rule). Raises GatewayError for what is refused."""
+    def route(self, app: Flask, rule: str, method: str, transaction: str, act: Callable[..., Answer]) -> None:
+        """`act`(caller, scope, **places of the rule). Raises GatewayError for what is refused.
+
+        `transaction`: what policy is asked about (mappings/policy/transactions.csv), before anything else happens.
+        """
 
         def answer(**places: int) -> Response:
             caller = self.caller()
             try:
-                found, seen = act(caller, **places)
+                found, seen = act(caller, self.scope(caller, transaction), **places)
             except GatewayError as error:
                 codes = codes_for(error)
-                self._record(caller, rule, 4 if codes.http < 500 else 8, "")
+                self._record(caller, rule, 4 if codes.http < 500 else 8, "", getattr(error, "reason", ""))
                 return _json(codes.http, {"error": codes.fhir, "text": str(error)})
-            self._record(caller, rule, 0, seen)
+            self._record(caller, rule, 0, seen, "")
             return _json(200, found)
 
         app.add_url_rule(rule, f"{method} {rule}", answer, methods=[method])
@@ -55,12 +59,12 @@ class JsonApi:
             raise BadInput("the body is a JSON object")
         return found
 
-    def _record(self, caller: Caller, rule: str, outcome: int, seen: str) -> None:
+    def _record(self, caller: Caller, rule: str, outcome: int, seen: str, reason: str) -> None:
         self.audit.record(
             AuditRecord(
                 "110112", "persons", "E", outcome, caller.user or caller.node, caller.address, patient=seen,
-                object=rule, detail=request.method,
-            )
+                object=rule, detail=f"{request.method} {reason}".strip(),
+            ).by(caller)
         )  # fmt: skip
 
 

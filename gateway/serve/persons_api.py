@@ -19,7 +19,7 @@ from flask import Flask, request
 
 from gateway.errors import InvalidParameter, MissingParameter, UnknownPatient, UnknownResource
 from gateway.fhir.pixm import ids_of
-from gateway.model.caller import Caller
+from gateway.model.caller import Caller, Scope
 from gateway.model.identity import PatientId
 from gateway.model.person import Comparison, Fed, HistoryLine, PersonFeed, PersonRecord, Review
 from gateway.serve.json_api import Answer, JsonApi, cx, number, reason_of
@@ -32,76 +32,75 @@ MAX_PAGE = 1_000
 
 def register(app: Flask, api: JsonApi, persons: Persons) -> None:
     face = PersonsApi(api, persons, Desk(persons))
-    for rule, method, act in (
-        ("/api/reviews", "GET", face.reviews),
-        ("/api/reviews/<int:place>", "GET", face.review),
-        ("/api/reviews/<int:place>", "POST", face.decide),
-        ("/api/reviews/<int:place>/decision", "DELETE", face.undo),
-        ("/api/persons", "GET", face.read),
-        ("/api/persons/history", "GET", face.history),
-        ("/api/persons/$preview", "POST", face.preview),
-        ("/api/persons/$undo-merge", "POST", face.undo_merge),
-        ("/api/persons/$link", "POST", face.link),
-        ("/api/persons/$unlink", "POST", face.unlink),
+    for rule, method, transaction, act in (
+        ("/api/reviews", "GET", "reviews", face.reviews),
+        ("/api/reviews/<int:place>", "GET", "reviews", face.review),
+        ("/api/reviews/<int:place>", "POST", "reviews-decide", face.decide),
+        ("/api/reviews/<int:place>/decision", "DELETE", "reviews-decide", face.undo),
+        ("/api/persons", "GET", "persons", face.read),
+        ("/api/persons/history", "GET", "persons", face.history),
+        ("/api/persons/$preview", "POST", "persons", face.preview),
+        ("/api/persons/$undo-merge", "POST", "persons-change", face.undo_merge),
+        ("/api/persons/$link", "POST", "persons-change", face.link),
+        ("/api/persons/$unlink", "POST", "persons-change", face.unlink),
     ):
-        api.route(app, rule, method, act)
+        api.route(app, rule, method, transaction, act)
 
 
 @dataclass(frozen=True, slots=True)
 class PersonsApi:
-    """One method a route: (caller, places of the rule) -> answer. Raises GatewayError."""
+    """One method a route: (caller, scope, places of the rule) -> answer. Raises GatewayError."""
 
     api: JsonApi
     persons: Persons
     desk: Desk
 
-    def reviews(self, caller: Caller) -> Answer:
+    def reviews(self, caller: Caller, scope: Scope) -> Answer:
         state = request.args.get("state", "open")
         if state not in ("open", "decided", "all"):
             raise InvalidParameter("state is open, decided or all")
         after, limit = number("after", 0), min(max(1, number("limit", PAGE)), MAX_PAGE)
-        found = self.desk.reviews(after, limit, state, self.api.scope(caller))
+        found = self.desk.reviews(after, limit, state, scope)
         more = found[-1].number if len(found) == limit else None
         return {"reviews": [_shown(one) for one in found], "next": more}, _seen(*found)
 
-    def review(self, caller: Caller, place: int) -> Answer:
-        found = self._pair(caller, place)
+    def review(self, caller: Caller, scope: Scope, place: int) -> Answer:
+        found = self._pair(scope, place)
         return _shown(found), _seen(found)
 
-    def decide(self, caller: Caller, place: int) -> Answer:
+    def decide(self, caller: Caller, scope: Scope, place: int) -> Answer:
         given = self.api.object()
         decision, reason = given.get("decision"), reason_of(given)
         if decision not in ("same", "different", "defer"):
             raise InvalidParameter('"decision" is same, different or defer')
-        self._pair(caller, place)
+        self._pair(scope, place)
         found = self.desk.decide(place, decision, _who(caller), reason, caller)
         return _shown(found), _seen(found)
 
-    def undo(self, caller: Caller, place: int) -> Answer:
-        self._pair(caller, place)
+    def undo(self, caller: Caller, scope: Scope, place: int) -> Answer:
+        self._pair(scope, place)
         found = self.desk.undo(place, _who(caller), caller)
         return _shown(found), _seen(found)
 
-    def _pair(self, caller: Caller, place: int) -> Review:
-        found = self.desk.review(place, self.api.scope(caller))
+    def _pair(self, scope: Scope, place: int) -> Review:
+        found = self.desk.review(place, scope)
         if found is None:
             raise UnknownResource("no such pair")
         return found
 
-    def read(self, caller: Caller) -> Answer:
+    def read(self, caller: Caller, scope: Scope) -> Answer:
         asked = cx(request.args.get("id", ""), "id")
-        scope = self.api.scope(caller)
         others = self.persons.cross_reference(asked, (), scope)
         records = [self.persons.record(one, scope) for one in (asked, *others)]
         shown = {"id": str(asked), "ids": list(map(str, others)), "records": [person(one) for one in records if one]}
         return shown, str(asked)
 
-    def history(self, caller: Caller) -> Answer:
+    def history(self, caller: Caller, scope: Scope) -> Answer:
         asked = cx(request.args.get("id", ""), "id")
         tell = self.desk.history_of_person if request.args.get("person") == "true" else self.desk.history
-        return {"history": [line(one) for one in tell(asked, self.api.scope(caller))]}, str(asked)
+        return {"history": [line(one) for one in tell(asked, scope)]}, str(asked)
 
-    def preview(self, caller: Caller) -> Answer:
+    def preview(self, caller: Caller, scope: Scope) -> Answer:
         patient = self.api.object().get("patient")
         if not isinstance(patient, dict) or patient.get("resourceType") != "Patient":
             raise MissingParameter('"patient" is a FHIR Patient')
@@ -109,29 +108,29 @@ class PersonsApi:
         if not ids:
             raise InvalidParameter("the Patient carries no identifier of an authority known here")
         event = PersonFeed("add", ids, demographics=demographics_of(patient), transaction="preview")
-        found = self.persons.preview(event, self.api.scope(caller))
+        found = self.persons.preview(event, scope)
         candidates = [{"record": person(record), "comparison": _comparison(said)} for record, said in found]
         return {"candidates": candidates}, " ".join(str(record.id) for record, _ in found[:10])
 
-    def undo_merge(self, caller: Caller) -> Answer:
+    def undo_merge(self, caller: Caller, scope: Scope) -> Answer:
         given = self.api.object()
         retired = cx(given.get("id"), '"id"')
-        if not self.desk.history(retired, self.api.scope(caller), 1):
+        if not self.desk.history(retired, scope, 1):
             raise UnknownPatient("no merge retired this number")
         fed = self.desk.undo_merge(retired, _who(caller), caller, reason_of(given))
         return _fed(retired, fed), str(retired)
 
-    def link(self, caller: Caller) -> Answer:
-        return self._tie(caller, together=True)
+    def link(self, caller: Caller, scope: Scope) -> Answer:
+        return self._tie(caller, scope, together=True)
 
-    def unlink(self, caller: Caller) -> Answer:
-        return self._tie(caller, together=False)
+    def unlink(self, caller: Caller, scope: Scope) -> Answer:
+        return self._tie(caller, scope, together=False)
 
-    def _tie(self, caller: Caller, *, together: bool) -> Answer:
+    def _tie(self, caller: Caller, scope: Scope, *, together: bool) -> Answer:
         given = self.api.object()
         one, other = cx(given.get("id"), '"id"'), cx(given.get("other"), '"other"')
         for id_ in (one, other):
-            self.persons.cross_reference(id_, (), self.api.scope(caller))  # unknown, or not to be seen
+            self.persons.cross_reference(id_, (), scope)  # unknown, or not to be seen
         fed = self.desk.tie(one, other, together, _who(caller), caller, reason_of(given))
         return _fed(one, fed), f"{one} {other}"
 

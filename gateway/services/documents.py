@@ -17,11 +17,12 @@ from gateway.errors import (
     UnknownDocument,
     UnknownRepository,
 )
-from gateway.model.caller import Caller, Scope
+from gateway.model.caller import Scope
 from gateway.model.clock import Chance, Clock
 from gateway.model.document import StoredEntry
 from gateway.model.identity import PatientId
 from gateway.ports import AuditLog, Blobs, Documents, Identities
+from gateway.services.policy.access import ScopeOf
 from gateway.services.registry.service import RegistryServices
 
 _CHUNK: Final = 64 * 1024
@@ -47,8 +48,8 @@ class DocumentServices:
     """OID of the enterprise patient ids."""
     repository: str
     """repositoryUniqueId."""
-    scope_of: Callable[[Caller], Scope]
-    """Policy: what this caller may see. No default, so that nobody can forget it."""
+    scope_of: ScopeOf
+    """Policy: what this caller may see in a transaction. No default, so that nobody can forget it."""
     clock: Clock = field(default_factory=Clock)
     chance: Chance = field(default_factory=Chance)
     spool: Callable[[], BinaryIO] = spool

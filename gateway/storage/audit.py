@@ -1,10 +1,15 @@
 """The audit trail and the outbox as tables. Implements ports.AuditLog and ports.Outbox."""
 
+import base64
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
+import orjson
 from sqlalchemy import Engine, select
 
-from gateway.model.audit import AuditRecord
+from gateway.model.audit import AuditObject, AuditRecord, StoredRecord
 from gateway.model.clock import Clock
 from gateway.ports import Job
 from gateway.storage.engines import Driver
@@ -21,8 +26,37 @@ def audit_row(n: int, now: str, record: AuditRecord) -> tuple[object, ...]:
     """A row of `audit` in column order."""
     return (
         n, now, record.event, record.transaction, record.action, record.outcome, record.actor, record.address,
-        record.patient, record.object, record.detail,
+        record.patient, record.object, record.detail, record.user, record.organization, record.purpose,
+        record.break_glass, _more(record),
     )  # fmt: skip
+
+
+_MORE = ("node", "issuer", "user_name", "assertion", "client", "roles", "organization_name", "home", "patients")
+
+
+def _more(record: AuditRecord) -> str:
+    """What has no column of its own, as JSON without empty members; empty text when there is nothing."""
+    more: dict[str, object] = {name: value for name in _MORE if (value := getattr(record, name))}
+    if record.objects:
+        more["objects"] = [
+            [one.kind, one.id, base64.b64encode(one.query).decode(), one.details] for one in record.objects
+        ]
+    return orjson.dumps(more).decode() if more else ""
+
+
+def stored_record(row: Sequence[Any]) -> StoredRecord:
+    """A row of `audit` as it was recorded."""
+    n, recorded, *first, user, organization, purpose, break_glass, more = row
+    rest: dict[str, Any] = orjson.loads(more) if more else {}
+    for name in ("roles", "patients"):
+        rest[name] = tuple(rest.get(name, ()))
+    rest["objects"] = tuple(
+        AuditObject(kind, id_, base64.b64decode(query), tuple((name, value) for name, value in details))
+        for kind, id_, query, details in rest.get("objects", ())
+    )
+    record = AuditRecord(*first)
+    who = {"user": user, "organization": organization, "purpose": purpose, "break_glass": break_glass}
+    return StoredRecord(n, recorded, replace(record, **who, **rest))
 
 
 class AuditTable:

@@ -1,8 +1,12 @@
 """Who is who, as answered. Implements ports.Identities; the rows are written by storage/keep_identity.py."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from gateway.model.caller import Scope
 from gateway.model.identity import PatientId
 from gateway.storage.engines import Lookups
+from gateway.storage.scope import hidden_persons
 
 _EID = "SELECT eid FROM identity WHERE authority = ? AND value = ?"
 _RECORDS = "SELECT value, authority, facility, patient FROM identity_patient WHERE eid = ?"
@@ -37,17 +41,28 @@ class IdentityTable:
         if scope.patients is not None and enterprise_id not in scope.patients:
             return ()
         rows = self._ask.rows(_RECORDS, (enterprise_id,))
-        return tuple(sorted(patient for *_, facility, patient in rows if facility not in scope.excluded_facilities))
+        hidden = self._dissent(enterprise_id, rows, scope)
+        return tuple(sorted(patient for *_, facility, patient in rows if facility not in hidden))
 
     def visible(self, eid: str, scope: Scope) -> bool:
         """Allowed by patient, and known at a facility that is not hidden."""
         if scope.patients is not None and eid not in scope.patients:
             return False
-        return any(row[2] not in scope.excluded_facilities for row in self._ask.rows(_RECORDS, (eid,)))
+        rows = self._ask.rows(_RECORDS, (eid,))
+        hidden = self._dissent(eid, rows, scope)
+        return any(row[2] not in hidden for row in rows)
 
     def hidden(self, eid: str, scope: Scope) -> set[PatientId]:
         """Numbers the person has at hidden facilities."""
-        if not scope.excluded_facilities:
+        if not scope.excluded_facilities and scope.consent is None:
             return set()
         rows = self._ask.rows(_RECORDS, (eid,))
-        return {PatientId(row[0], row[1]) for row in rows if row[2] in scope.excluded_facilities}
+        hidden = self._dissent(eid, rows, scope)
+        return {PatientId(row[0], row[1]) for row in rows if row[2] in hidden}
+
+    def _dissent(self, eid: str, rows: Sequence[Any], scope: Scope) -> frozenset[str]:
+        """Facilities of these records that are hidden, by the scope or because the person said no."""
+        if scope.consent is None:
+            return scope.excluded_facilities
+        said = hidden_persons(self._ask, scope, [(eid, row[2]) for row in rows])
+        return scope.excluded_facilities | {facility for _, facility in said}

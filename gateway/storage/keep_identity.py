@@ -17,6 +17,7 @@ import orjson
 from gateway.model.identity import Facts, PatientId, PersonKey, resolve, subsumed_by
 from gateway.ports import Derivations
 from gateway.storage.engines import Driver
+from gateway.storage.keep_consents import follow
 from gateway.storage.keep_persons import DELETED, LIVE, SUBSUMED, Shown, index_persons
 from gateway.storage.keep_ties import Ties, tell_moved, write_changes
 from gateway.storage.schema import person as person_table
@@ -88,6 +89,7 @@ def register_patients(driver: Driver, patients: Mapping[str, tuple[PatientId, st
                 "INSERT INTO identity (authority, value, eid) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
                 (own.authority, own.value, eid),
             )
+            follow(driver, own.authority, own.value, eid)
 
 
 def eids(driver: Driver, patients: Iterable[str]) -> dict[str, str]:
@@ -306,6 +308,7 @@ def _assign(driver: Driver, eid: str, cluster: Iterable[PatientId]) -> list[tupl
             driver.run("UPDATE resource SET eid = ? WHERE patient = ?", (eid, patient))
             # By the person it was: there is no index on patient, and the rows of a person are few.
             driver.run("UPDATE registry_object SET eid = ? WHERE eid = ? AND patient = ?", (eid, before, patient))
+        follow(driver, *key, eid)
     return moved
 
 
@@ -327,7 +330,8 @@ def _assign_shared(driver: Driver, shared: PatientId, same: Iterable[PatientId])
         driver.run(
             "INSERT INTO identity (authority, value, eid) VALUES (?, ?, ?)"
             " ON CONFLICT (authority, value) DO UPDATE SET eid = excluded.eid",
-            (*key, eids.pop()),
+            (*key, *eids),
         )
+        follow(driver, *key, *eids)
     else:
         driver.run("DELETE FROM identity WHERE authority = ? AND value = ?", key)

@@ -11,10 +11,14 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from gateway.errors import ConfigurationError, Unavailable
 from gateway.model.clock import Clock
 from gateway.ports import Derivations
+from gateway.storage import audit_chain
 from gateway.storage.audit import AuditTable, OutboxTable, instant
+from gateway.storage.audit_search import AuditTrailTable
 from gateway.storage.blob_files import FileObjects
 from gateway.storage.blobs import BlobStore, Objects
+from gateway.storage.consents import ConsentTable, FactsTable
 from gateway.storage.documents import DocumentTable
+from gateway.storage.emergencies import EmergencyTable
 from gateway.storage.engines import WRITER_CACHE_KIB, Lookups, open_engine
 from gateway.storage.identities import IdentityTable
 from gateway.storage.keep_registry import RegistryStore
@@ -46,6 +50,10 @@ class Storage:
     persons: PersonTable
     memory: MemoryTable
     lookups: Lookups
+    consents: ConsentTable
+    facts: FactsTable
+    emergencies: EmergencyTable
+    trail: AuditTrailTable
 
     def close(self) -> None:
         self.writer.close()
@@ -69,7 +77,8 @@ def open_storage(url: str, objects: Objects, *, affinity_domain: str, derive: De
         raise ConfigurationError(f"[database] url: {error.orig}") from None
     except OSError as error:
         raise ConfigurationError(f"[database] url: {error.strerror}") from None
-    writer = Writer(open_engine(url, connections=1, cache_kib=WRITER_CACHE_KIB))
+    writer = Writer(open_engine(url, connections=1, cache_kib=WRITER_CACHE_KIB), audit_chain.seal)
+    audit_chain.seal_older(writer)
     reindex(writer, derive, instant(clock.now()))
     blobs = BlobStore(engine, objects)
     lookups = Lookups(engine)
@@ -91,7 +100,25 @@ def open_storage(url: str, objects: Objects, *, affinity_domain: str, derive: De
         persons=PersonTable(lookups, identities, writer, derive, clock, affinity_domain),
         memory=memory,
         lookups=lookups,
+        consents=ConsentTable(lookups, writer, clock),
+        facts=FactsTable(lookups),
+        emergencies=EmergencyTable(lookups, writer, clock),
+        trail=AuditTrailTable(engine, writer),
     )
+
+
+@contextmanager
+def opened_trail(url: str) -> Iterator[AuditTrailTable]:
+    """The audit trail alone, for reading: nothing is migrated, closed or written. Raises ConfigurationError."""
+    engine = open_engine(url)
+    try:
+        if engine.url.database and not Path(engine.url.database).is_file():
+            raise ConfigurationError("[database] url: there is no database yet")
+        yield AuditTrailTable(engine)
+    except DBAPIError as error:
+        raise ConfigurationError(f"[database] url: {error.orig}") from None
+    finally:
+        engine.dispose()
 
 
 @contextmanager

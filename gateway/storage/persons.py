@@ -21,6 +21,7 @@ from gateway.storage.keep_identity import IdentityChanges, link_persons
 from gateway.storage.keep_persons import MAX_KEY_HOLDERS
 from gateway.storage.keep_ties import STATEMENTS, statement_of, write_history
 from gateway.storage.schema import audit, person_decision
+from gateway.storage.scope import as_sql, hidden_persons
 from gateway.storage.writer import Writer
 
 _OTHERS = (
@@ -71,7 +72,7 @@ class PersonTable:
             if authority != own or not self._identities.visible(value, scope):
                 return None
             rows = self._ask.rows("SELECT authority, value, eid FROM identity WHERE eid = ?", (value,))
-        if scope.patients is not None or scope.excluded_facilities:
+        if not _all_seen(scope):
             hidden = self._hidden(rows[0][2], scope)
             if hidden is None or id_ in hidden:
                 return None
@@ -143,11 +144,13 @@ class PersonTable:
         return self._rows(self._ask.among(sql, sorted(numbers)), scope)
 
     def _rows(self, rows: Iterable[Any], scope: Scope) -> list[PersonRow]:
+        rows = list(rows)
+        dissent = hidden_persons(self._ask, scope, [(row[3], row[6]) for row in rows])
         return sorted(
             (
                 PersonRow(patient, PatientId(value, authority), eid, bool(active), body, *features)
                 for patient, value, authority, eid, active, body, facility, *features in rows
-                if _sees(scope, eid, facility)
+                if _sees(scope, eid, facility) and (eid, facility) not in dissent
             ),
             key=lambda row: (row.enterprise_id, _order(row.id)),
         )
@@ -245,7 +248,7 @@ def _order(id_: PatientId) -> tuple[str, str]:
 
 
 def _all_seen(scope: Scope) -> bool:
-    return scope.patients is None and not scope.excluded_facilities
+    return scope.patients is None and not scope.excluded_facilities and scope.consent is None
 
 
 def _sees(scope: Scope, eid: str, facility: str) -> bool:
@@ -259,7 +262,8 @@ def _scope(scope: Scope) -> tuple[list[str], list[object]]:
         if some is not None and (some or not negated):
             conditions.append(f"{column} {negated}IN (SELECT value FROM json_each(?))")
             values.append(orjson.dumps(sorted(some)).decode())
-    return conditions, values
+    sql, more = as_sql("person", scope)
+    return [*conditions, sql], [*values, *more]
 
 
 # --- search ---------------------------------------------------------------------------------------------------------

@@ -475,7 +475,7 @@ face_memory = Table(
 audit = Table(
     "audit",
     metadata,
-    Column("n", Serial, primary_key=True),
+    Column("n", Serial, primary_key=True),  # without a gap: storage/audit_chain.py
     Column("recorded", Text, nullable=False),
     Column("event", Text, nullable=False),
     Column("transaction", Text, nullable=False),
@@ -486,4 +486,123 @@ audit = Table(
     _text("patient"),
     _text("object"),
     _text("detail"),
+    _text("who"),
+    _text("organization"),
+    _text("purpose"),
+    _text("break_glass"),
+    _text("more"),  # JSON: what else the record says (model/audit.py)
+    Index(None, "recorded"),
+    Index("ix_audit_patient", "patient", "n", sqlite_where=text("patient <> ''"), postgresql_where=text("patient <> ''")),
+    Index("ix_audit_who", "who", "n", sqlite_where=text("who <> ''"), postgresql_where=text("who <> ''")),
+)  # fmt: skip
+
+audit_patient = Table(
+    "audit_patient",
+    metadata,
+    Column("eid", Text, primary_key=True),
+    Column("n", Serial, primary_key=True, autoincrement=False),  # audit.n
+    Index(None, "n"),
+    sqlite_with_rowid=False,
+)
+"""Persons whose data an answer held, when its request named none of them."""
+
+audit_chain = Table(
+    "audit_chain",
+    metadata,
+    Column("n", Serial, primary_key=True, autoincrement=False),  # audit.n
+    Column("hash", LargeBinary, nullable=False),  # SHA-256(0x00 | canonical bytes, which hold the hash before)
+)
+"""One row a record, written in the transaction that wrote the record."""
+
+audit_checkpoint = Table(
+    "audit_checkpoint",
+    metadata,
+    Column("size", Serial, primary_key=True, autoincrement=False),
+    Column("recorded", Text, nullable=False),
+    Column("root", LargeBinary, nullable=False),  # RFC 6962 tree over the first `size` records
+    Column("note", Text, nullable=False),  # as it was signed and sent
+)
+
+# --- consent and emergency access ------------------------------------------------------------------------------------
+
+consent = Table(
+    "consent",
+    metadata,
+    Column("n", Serial, primary_key=True),
+    Column("id", Text, nullable=False),
+    _int("version", default=1),
+    _int("current"),  # 1: the newest version of its id
+    _int("active"),
+    _text("category"),  # privacy | research
+    _text("patient"),  # CX as given
+    _text("authority"),
+    _text("value"),
+    _text("eid"),  # of the person now; '' while nobody is known by that id
+    _text("given"),
+    _text("organizations"),  # JSON list
+    _text("rules"),  # JSON list of model.consent.Rule
+    Column("body", LargeBinary, nullable=False),
+    _text("source"),
+    _text("evidence"),
+    _text("recorded_by"),
+    _text("recorded"),
+    UniqueConstraint("id", "version"),
+    Index(None, "eid"),
+    Index(None, "authority", "value"),
+)
+"""Every version of every consent; nothing is ever removed."""
+
+consent_rule = Table(
+    "consent_rule",
+    metadata,
+    Column("eid", Text, primary_key=True),
+    Column("n", Integer, primary_key=True, autoincrement=False),
+    _int("level"),
+    _int("deny"),
+    _text("purpose"),
+    _text("organization"),
+    _text("role"),
+    _text("facility"),
+    _text("type"),
+    _text("param"),
+    _text("system"),
+    _text("code"),
+    _text("confidentiality"),
+    _text("data_from"),
+    _text("data_to"),
+    _text("valid_from"),
+    _text("valid_to"),
+    sqlite_with_rowid=False,
+)
+"""The rules that count for a person now (model.consent.Rule), made of `consent` by storage/keep_consents.py."""
+
+consent_state = Table(
+    "consent_state",
+    metadata,
+    Column("one", Integer, primary_key=True, autoincrement=False),
+    _int("version"),
+)
+"""One row: how often consent_rule changed."""
+
+break_glass = Table(
+    "break_glass",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("eid", Text, nullable=False),
+    _text("patient"),  # as the caller named the person
+    _text("who"),
+    _text("issuer"),
+    _text("node"),
+    _text("organization"),
+    _text("role"),
+    _text("reason"),
+    _text("text"),
+    _text("started"),
+    _text("ends"),
+    _text("state"),  # open | justified | unjustified | escalated
+    _text("due"),
+    _text("reviewer"),
+    _text("reviewed"),
+    _text("finding"),
+    Index(None, "state", "due"),
 )

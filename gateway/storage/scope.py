@@ -1,38 +1,293 @@
-"""Scope as conditions of a WHERE clause. Every query of this package that answers a caller uses one of these."""
+"""Scope as conditions of a WHERE clause. Every query of this package that answers a caller uses one of these.
 
-from sqlalchemy import ColumnElement, exists, false, or_, select
+    resource_conditions   rows of `resource`: search, read, history, _include, _has, totals, export
+    document_conditions   rows of `registry_object`
+    hidden_persons        records of the person index (PIX, PDQ, XCPD)
+    as_sql                the same conditions as text and values, for statements that are written by hand
 
-from gateway.model.caller import Scope
-from gateway.storage.schema import registry_code, registry_object, resource
+Consent is joined: `consent_rule` holds the rules that count now, by enterprise patient id (storage/keep_consents.py).
+Of the rules that fit a row the highest `level` speaks and a deny wins a tie, so max(2 * level + deny) is even for a
+permit and odd for a deny; without a rule the default of the scope stands there. The same decision in Python, for the
+second look on the way out, is `sees` in model/consent.py.
+"""
 
-NORMAL = "N"
-"""Confidentiality of a resource that carries no label (v3-Confidentiality, 2.16.840.1.113883.5.25)."""
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Exists,
+    FromClause,
+    and_,
+    case,
+    exists,
+    false,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    true,
+)
+from sqlalchemy.dialects import sqlite
+
+from gateway.model.caller import NORMAL, ConsentView, Scope, Term, TypeFilter
+from gateway.model.consent import ONE, Rule, shows_person
+from gateway.storage.engines import Lookups
+from gateway.storage.schema import (
+    consent_rule,
+    identity_patient,
+    registry_code,
+    registry_object,
+    resource,
+    resource_token,
+)
+
+Condition = ColumnElement[bool]
+
+LABEL = "_security"
+"""Parameter under which `resource_token` holds meta.security."""
+
+_LOWEST = "00000101000000"
+_DOCUMENT = "DocumentReference"
+_DOCUMENT_CODES = {"type": ("typeCode", "typeCodeScheme"), "category": ("classCode", "classCodeScheme")}
+_rule = consent_rule.c
 
 
-def resource_conditions(scope: Scope) -> list[ColumnElement[bool]]:
-    """ANDed conditions on `resource`. Rows about no person (Organization, Practitioner) are bound by facility only."""
-    conditions: list[ColumnElement[bool]] = []
+def resource_conditions(scope: Scope, table: FromClause = resource) -> list[Condition]:
+    """ANDed conditions on `resource`, or an alias of it. Rows about no person (Organization, Practitioner) are bound by
+    facility and type only."""
+    row = table.c
+    conditions: list[Condition] = []
     if scope.patients is not None:
-        conditions.append(or_(resource.c.patient == "", resource.c.eid.in_(sorted(scope.patients))))
+        conditions.append(or_(row.patient == "", row.eid.in_(sorted(scope.patients))))
     if scope.excluded_facilities:
-        conditions.append(resource.c.facility.not_in(sorted(scope.excluded_facilities)))
-    if scope.confidentiality is not None and NORMAL not in scope.confidentiality:
-        conditions.append(false())
-    return conditions
-
-
-def document_conditions(scope: Scope) -> list[ColumnElement[bool]]:
-    """ANDed conditions on `registry_object`: a document is seen when all its confidentiality codes are allowed."""
-    conditions: list[ColumnElement[bool]] = []
-    if scope.patients is not None:
-        conditions.append(registry_object.c.eid.in_(sorted(scope.patients)))
-    if scope.excluded_facilities:
-        conditions.append(registry_object.c.facility.not_in(sorted(scope.excluded_facilities)))
+        conditions.append(row.facility.not_in(sorted(scope.excluded_facilities)))
     if scope.confidentiality is not None:
-        hidden = select(registry_code.c.n).where(
-            registry_code.c.n == registry_object.c.n,
-            registry_code.c.attribute == "confidentialityCode",
-            registry_code.c.code.not_in(sorted(scope.confidentiality)),
-        )
-        conditions.append(~exists(hidden))
+        conditions.append(_resource_labels(row, scope.confidentiality))
+    if scope.types is not None:
+        conditions.append(or_(false(), *(_resource_type(row, one) for one in scope.types)))
+    if scope.known_at is not None:
+        conditions.append(or_(row.patient == "", row.type == "Patient", _known(row, scope.known_at)))
+    if scope.consent is not None:
+        person = _says(scope.consent, row.eid, _about_person(row.facility), table, permit=True)
+        data = _says(scope.consent, row.eid, _about_resource(row), table, permit=scope.consent.permit)
+        conditions.append(or_(row.patient == "", case((row.type == "Patient", person), else_=data) % 2 == 0))
     return conditions
+
+
+def document_conditions(scope: Scope, table: FromClause = registry_object) -> list[Condition]:
+    """ANDed conditions on `registry_object`, or an alias of it: it is seen when all its confidentiality codes are allowed."""
+    row = table.c
+    conditions: list[Condition] = []
+    if scope.patients is not None:
+        conditions.append(row.eid.in_(sorted(scope.patients)))
+    if scope.excluded_facilities:
+        conditions.append(row.facility.not_in(sorted(scope.excluded_facilities)))
+    if scope.confidentiality is not None:
+        conditions.append(~_has_label(row, registry_code.c.code.not_in(sorted(scope.confidentiality))))
+    if scope.types is not None:
+        named = [one for one in scope.types if one.type in ("*", _DOCUMENT)]
+        conditions.append(or_(false(), *(_document_type(row, one) for one in named)))
+    if scope.known_at is not None:
+        conditions.append(_known(row, scope.known_at))
+    if scope.consent is not None:
+        said = _says(scope.consent, row.eid, _about_document(row), table, permit=scope.consent.permit)
+        conditions.append(said % 2 == 0)
+    return conditions
+
+
+@lru_cache(maxsize=1024)
+def as_sql(kind: str, scope: Scope) -> tuple[str, tuple[Any, ...]]:
+    """(conditions joined by AND, values for its `?`), `1` without any: for `resource` and `registry_object` under these names;
+    for `person` the dissent of the person of a row `i` of identity_patient."""
+    conditions = {"resource": resource_conditions, "document": document_conditions, "person": _person}[kind](scope)
+    if not conditions:
+        return "1", ()
+    made = and_(*conditions).compile(dialect=_QMARK, compile_kwargs={"render_postcompile": True})
+    values = made.params
+    return str(made), tuple(values[name] for name in made.positiontup or ())
+
+
+def _person(scope: Scope) -> list[Condition]:
+    if scope.consent is None:
+        return []
+    facility: Any = literal_column("i.facility")
+    return [_says(scope.consent, literal_column("i.eid"), _about_person(facility), permit=True) % 2 == 0]
+
+
+_QMARK = sqlite.dialect(paramstyle="qmark")
+
+
+def hidden_persons(ask: Lookups, scope: Scope, records: Iterable[tuple[str, str]]) -> frozenset[tuple[str, str]]:
+    """Of these (enterprise id, facility) those that an explicit dissent hides from the caller."""
+    view = scope.consent
+    wanted = set(records) if view is not None else set()
+    if view is None or not wanted:
+        return frozenset()
+    rules = rules_of(ask, {eid for eid, _ in wanted})
+    return frozenset(
+        (eid, facility) for eid, facility in wanted if eid in rules and not shows_person(view, facility, rules[eid])
+    )
+
+
+def rules_of(ask: Lookups, eids: Iterable[str]) -> dict[str, list[Rule]]:
+    """The rules that count for these persons; who has none is left out."""
+    found: dict[str, list[Rule]] = {}
+    for eid, level, deny, *rest in ask.among(_RULES, sorted(set(eids))):
+        found.setdefault(eid, []).append(Rule(level, bool(deny), *rest))
+    return found
+
+
+_RULES = f"SELECT eid, {', '.join(Rule._fields)} FROM consent_rule WHERE eid IN (@)"
+
+
+# -- consent ----------------------------------------------------------------------------------------------------------
+
+
+def _says(view: ConsentView, eid: Any, about: Condition, *outer: FromClause, permit: bool) -> Any:
+    """What the rules of the person of a row of `outer` say about it: even is permit."""
+    said = (
+        select(func.max(_rule.level * 2 + _rule.deny))
+        .where(
+            _rule.eid == eid,
+            _rule.purpose.in_(sorted({"", *view.purposes})),
+            _rule.organization.in_(sorted({"", view.organization})),
+            _rule.role.in_(sorted({"", *view.roles})),
+            _rule.valid_from <= view.at,
+            or_(_rule.valid_to == "", _rule.valid_to > view.at),
+            about,
+        )
+        .correlate(*outer)
+        .scalar_subquery()
+    )
+    return func.coalesce(said, literal(0 if permit else 1))
+
+
+def _about_person(facility: Any) -> Condition:
+    dissent = and_(
+        _rule.param == "",
+        _rule.data_from == "",
+        _rule.data_to == "",
+        _rule.confidentiality == "",
+        _rule.type.in_(("", "Patient")),
+    )
+    return and_(_rule.facility.in_(("", facility)), or_(_rule.deny == 0, dissent))
+
+
+def _about_resource(row: Any) -> Condition:
+    token = resource_token.c
+    coded = _exists(
+        row,
+        token.n == row.n,
+        token.param == _rule.param,
+        token.code == _rule.code,
+        or_(_rule.system == "", token.system == _rule.system),
+    )
+    labelled = _exists(row, token.n == row.n, token.param == LABEL, token.code == _rule.confidentiality)
+    unlabelled = ~_exists(row, token.n == row.n, token.param == LABEL)
+    return and_(
+        _rule.facility.in_(("", row.facility)),
+        _rule.type.in_(("", row.type)),
+        or_(_rule.param == "", and_(_rule.param == ONE, _rule.code == row.rid), coded),
+        or_(_rule.confidentiality == "", labelled, and_(_rule.confidentiality == NORMAL, unlabelled)),
+        _in_period(row.date_start),
+    )
+
+
+def _about_document(row: Any) -> Condition:
+    coded = or_(
+        false(),
+        *(
+            and_(_rule.param == param, row[code] == _rule.code, or_(_rule.system == "", row[scheme] == _rule.system))
+            for param, (code, scheme) in _DOCUMENT_CODES.items()
+        ),
+    )
+    return and_(
+        _rule.facility.in_(("", row.facility)),
+        _rule.type.in_(("", _DOCUMENT)),
+        or_(_rule.param == "", and_(_rule.param == ONE, _rule.code.in_((row.entryUUID, row.uniqueId))), coded),
+        or_(_rule.confidentiality == "", _has_label(row, registry_code.c.code == _rule.confidentiality)),
+        _in_period(_document_date(row)),
+    )
+
+
+def _in_period(date: Any) -> Condition:
+    """What has no date could be of that time: a deny fits it, a permit does not."""
+    inside = and_(_rule.data_from <= date, or_(_rule.data_to == "", date < _rule.data_to))
+    return or_(
+        and_(_rule.data_from == "", _rule.data_to == ""), and_(date == "", _rule.deny == 1), and_(date != "", inside)
+    )
+
+
+def _document_date(row: Any) -> Any:
+    """Start of the service, else creation, of a DTM in UTC to an instant; '' when neither is there."""
+    dtm = func.coalesce(func.nullif(row.serviceStartTime, ""), row.time)
+    full = dtm.concat(func.substr(_LOWEST, func.length(dtm) + 1))
+
+    def part(start: int, length: int) -> Any:
+        return func.substr(full, start, length)
+
+    instant = (
+        part(1, 4).concat("-").concat(part(5, 2)).concat("-").concat(part(7, 2)).concat("T")
+        .concat(part(9, 2)).concat(":").concat(part(11, 2)).concat(":").concat(part(13, 2)).concat(".000Z")
+    )  # fmt: skip
+    return case((dtm == "", ""), else_=instant)
+
+
+# -- types, labels, relation ------------------------------------------------------------------------------------------
+
+
+def _resource_labels(row: Any, allowed: frozenset[str]) -> Condition:
+    """Every label is an allowed one; no label is N."""
+    token = resource_token.c
+    of_row = (token.n == row.n, token.param == LABEL)
+    within = ~_exists(row, *of_row, token.code.not_in(sorted(allowed)))
+    return within if NORMAL in allowed else and_(_exists(row, *of_row), within)
+
+
+def _resource_type(row: Any, wanted: TypeFilter) -> Condition:
+    conditions: list[Condition] = [true() if wanted.type == "*" else row.type == wanted.type]
+    if wanted.since:
+        conditions.append(row.date_start >= wanted.since)
+    conditions += [_resource_term(row, term) for term in wanted.terms]
+    return and_(*conditions)
+
+
+def _resource_term(row: Any, term: Term) -> Condition:
+    token = resource_token.c
+    codes = [and_(token.code == code, token.system == system if system else true()) for system, code in term.values]
+    return _exists(row, token.n == row.n, token.param == term.param, or_(false(), *codes))
+
+
+def _document_type(row: Any, wanted: TypeFilter) -> Condition:
+    conditions: list[Condition] = [true()]
+    if wanted.since:
+        conditions.append(_document_date(row) >= wanted.since)
+    for term in wanted.terms:
+        if term.param not in _DOCUMENT_CODES:
+            return false()
+        code_column, scheme_column = (row[name] for name in _DOCUMENT_CODES[term.param])
+        conditions.append(or_(false(), *(_coded(code_column, scheme_column, *one) for one in term.values)))
+    return and_(*conditions)
+
+
+def _coded(column: Any, scheme: Any, system: str, code: str) -> Condition:
+    return and_(column == code, scheme == system) if system else column == code
+
+
+def _known(row: Any, facilities: frozenset[str]) -> Condition:
+    known = identity_patient.c
+    return _exists(row, known.eid == row.eid, known.facility.in_(sorted(facilities)))
+
+
+def _exists(row: Any, *conditions: Condition) -> Exists:
+    """A sub-select about a row of the query around it, which is never one of its own tables: also where the condition
+    stands alone (`as_sql`), and inside another sub-select."""
+    return exists().where(*conditions).correlate(row.eid.table, consent_rule)
+
+
+def _has_label(row: Any, condition: Condition) -> Condition:
+    code = registry_code.c
+    return _exists(row, code.n == row.n, code.attribute == "confidentialityCode", condition)

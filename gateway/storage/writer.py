@@ -34,7 +34,9 @@ class _Job(Generic[T]):
 class Writer:
     """Runs closures over a Driver inside BEGIN IMMEDIATE ... COMMIT, in the order they were handed in."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, last: Callable[[Driver], object] = lambda driver: None) -> None:
+        """`last` runs before every commit, once for all closures of the transaction."""
+        self._last = last
         self._engine = engine.execution_options(write=True)
         self._jobs: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
@@ -86,6 +88,7 @@ class Writer:
                 for job in group:
                     if self._attempt(job, driver, alone=len(group) == 1):
                         done.append(job)
+                self._last(driver)
         except BaseException as error:  # noqa: BLE001 - the thread must live on, and every caller must hear of it
             reason = error if isinstance(error, GatewayError) else Unavailable(f"storage: {_cause(error)}")
             for job in group:

@@ -125,8 +125,8 @@ def test_the_caller_of_the_record_is_the_one_the_edge_named() -> None:
 
 def test_the_scope_of_the_caller_reaches_storage() -> None:
     node = make_node()
-    scope = replace(node.services.scope_of(CALLER), patients=frozenset({"p"}))
-    node.with_parts(scope_of=lambda caller: scope).send("/xds/registry", GOOD)
+    scope = replace(node.services.scope_of(CALLER, "ITI-18"), patients=frozenset({"p"}))
+    node.with_parts(scope_of=lambda caller, transaction: scope).send("/xds/registry", GOOD)
     assert node.documents.asked[-1][1] is scope
 
 

@@ -114,7 +114,7 @@ def test_one_part_for_two_documents_refuses_the_answer() -> None:
 
 
 def test_an_error_of_the_whole_answer_names_the_community_too() -> None:
-    node = make_node().with_parts(scope_of=lambda caller: 1 / 0)
+    node = make_node().with_parts(scope_of=lambda caller, transaction: 1 / 0)
     body = retrieve_from(node, (HOME, REPOSITORY, node.bundle.uniqueId))
     assert error_codes(body) == ["XDSRepositoryError"]
     assert [error.get("location") for error in body.iter(f"{RS}RegistryError")] == [HOME]

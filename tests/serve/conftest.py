@@ -84,7 +84,7 @@ class Parts:
             fhir=fhir,
             soap=self.soap,
             federate=self.federate,
-            scope=lambda caller: UNRESTRICTED,
+            scope=lambda caller, transaction: UNRESTRICTED,
             ready=lambda: self.roles,
             audit=self,
             clock=Clock(lambda: datetime(2026, 1, 1, tzinfo=UTC), self.monotonic),

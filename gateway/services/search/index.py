@@ -11,6 +11,7 @@ Where a value goes (storage/search.py reads it the same way):
 * string: Rendered.strings, folded (text.py), and the text as written under `name:exact`. Of a longer text the first
   256 characters are searchable, and it has no exact form.
 * uri: Rendered.strings, `name:exact` only.
+* meta.security: its confidentiality codes as tokens of `_security`, on every type; who may see it hangs on them.
 """
 
 from collections.abc import Callable
@@ -27,6 +28,7 @@ FIRST = "0001-01-01T00:00:00.000Z"
 LAST = "9999-12-31T23:59:59.999Z"
 """End of a period that has none."""
 
+CONFIDENTIALITY = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
 MAX_TEXT = 256
 """Characters of one text that are indexed."""
 
@@ -121,6 +123,12 @@ def _phone(name: str) -> _Emit:
 
 def phone_digits(text: str) -> str:
     return "".join(letter for letter in fold(text) if letter in "0123456789+")
+
+
+def _labels(value: Any, sink: _Sink) -> None:
+    for coding in value.get("security", ()):
+        if coding.get("system") == CONFIDENTIALITY and coding.get("code"):
+            sink.tokens.append(Token("_security", CONFIDENTIALITY, coding["code"]))
 
 
 def _status(value: Any, sink: _Sink) -> None:
@@ -273,8 +281,9 @@ def _compile(parameters: dict[str, Parameter]) -> dict[str, tuple[_Emit, ...]]:
         walk = _filtered(first, _walk(tuple(rest), parameter.kind, emit))
         for key in _keys(first, parameter.kind):
             table.setdefault(key, []).append(walk)
+    table.setdefault("meta", []).append(_labels)
     return {key: tuple(emits) for key, emits in table.items()}
 
 
 _COMPILED = {type_: _compile(parameters) for type_, parameters in PARAMETERS.items()}
-_NOTHING: dict[str, tuple[_Emit, ...]] = {}
+_NOTHING: dict[str, tuple[_Emit, ...]] = {"meta": (_labels,)}

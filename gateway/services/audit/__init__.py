@@ -1,0 +1,1 @@
+"""The audit trail as audit repositories, auditors and patients see it."""

@@ -1,0 +1,119 @@
+"""The hash chain over the audit trail, closed before every commit of the writer: no record without its link, whoever
+wrote the record and in whichever process.
+
+    hash(n) = SHA-256(0x00 | canonical bytes of record n, which begin with n and hash(n - 1))
+
+The hashes are the leaves of a tree as in RFC 6962 section 2.1 (0x00 before a leaf is its prefix); services/audit/tree.py.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import orjson
+from sqlalchemy import Engine
+
+from gateway.errors import Unavailable
+from gateway.model.audit import Checkpoint
+from gateway.storage.engines import Driver
+from gateway.storage.schema import audit, audit_chain, audit_checkpoint
+from gateway.storage.writer import Writer
+
+FIRST = bytes(32)
+"""What stands for the hash before the first record."""
+STEP = 5_000
+"""Records of one transaction when a trail of before the chain is closed."""
+
+_COLUMNS = ", ".join(f'"{column.name}"' for column in audit.columns)
+_MORE = [column.name for column in audit.columns].index("more")
+
+
+def leaf(row: Sequence[Any], before: bytes) -> bytes:
+    """The hash of one row of `audit` (all its columns, in order)."""
+    return hashlib.sha256(b"\x00" + orjson.dumps([row[0], before.hex(), *row[1:]])).digest()
+
+
+def seal(driver: Driver, limit: int = -1) -> int:
+    """Closes the chain over what was recorded since. Returns how many records that were."""
+    last = driver.row("SELECT n, hash FROM audit_chain ORDER BY n DESC LIMIT 1")
+    n, before = last or (0, FIRST)
+    rows = driver.rows(f"SELECT {_COLUMNS} FROM audit WHERE n > ? ORDER BY n LIMIT ?", (n, limit))
+    if not rows:
+        return 0
+    links, persons = [], []
+    for row in rows:
+        before = leaf(row, before)
+        links.append((row[0], before))
+        if '"patients":' in row[_MORE]:
+            persons += [(eid, row[0]) for eid in orjson.loads(row[_MORE])["patients"]]
+    driver.insert(audit_chain, links)
+    driver.many("INSERT INTO audit_patient (eid, n) VALUES (?, ?) ON CONFLICT DO NOTHING", persons)
+    return len(rows)
+
+
+def seal_older(writer: Writer) -> None:
+    """A trail that was begun by a version without the chain."""
+    while writer.run(lambda driver: seal(driver, STEP)):
+        pass
+
+
+class AuditChain:
+    """Reads the trail for whoever checks it, and keeps checkpoints. Implements ports.AuditTrail's chain."""
+
+    def __init__(self, engine: Engine, writer: Writer | None = None) -> None:
+        """Without a writer it only reads."""
+        self._engine, self._writer = engine, writer
+
+    def hashes(self, after: int, limit: int) -> list[tuple[int, bytes]]:
+        """(number, hash) of the records after one."""
+        with self._engine.connect() as connection:
+            rows = connection.exec_driver_sql(
+                "SELECT n, hash FROM audit_chain WHERE n > ? ORDER BY n LIMIT ?", (after, limit)
+            )
+            return [(row[0], row[1]) for row in rows]
+
+    def size(self) -> int:
+        with self._engine.connect() as connection:
+            return int(connection.exec_driver_sql("SELECT coalesce(max(n), 0) FROM audit_chain").scalar_one())
+
+    def broken(self) -> Iterator[str]:
+        """What is wrong with records and chain, in words; nothing when they agree. Reads everything once, in pages."""
+        before, n = FIRST, 0
+        while True:
+            with self._engine.connect() as connection:
+                rows = connection.exec_driver_sql(
+                    f"SELECT {_COLUMNS}, (SELECT hash FROM audit_chain c WHERE c.n = audit.n) FROM audit"
+                    " WHERE n > ? ORDER BY n LIMIT ?",
+                    (n, STEP),
+                ).all()
+            for *row, stored in rows:
+                if row[0] != n + 1:
+                    yield f"records {n + 1} to {row[0] - 1} are missing"
+                    with self._engine.connect() as connection:
+                        found = connection.exec_driver_sql("SELECT hash FROM audit_chain WHERE n = ?", (row[0] - 1,))
+                        before = found.scalar_one_or_none() or before
+                n = row[0]
+                expected = leaf(row, before)
+                if stored is None:
+                    yield f"record {n} has no link in the chain"
+                elif stored != expected:
+                    yield f"record {n} was altered"
+                before = stored or expected
+            if len(rows) < STEP:
+                break
+        if (size := self.size()) > n:
+            yield f"records {n + 1} to {size} are missing"
+
+    def checkpoints(self) -> list[Checkpoint]:
+        """Oldest first."""
+        with self._engine.connect() as connection:
+            rows = connection.exec_driver_sql("SELECT size, recorded, root, note FROM audit_checkpoint ORDER BY size")
+            return [Checkpoint(*row) for row in rows]
+
+    def keep(self, checkpoint: Checkpoint) -> None:
+        def act(driver: Driver) -> None:
+            driver.insert(audit_checkpoint, [tuple(checkpoint)], or_ignore=True)
+
+        if self._writer is None:
+            raise Unavailable("this trail is open for reading only")
+        self._writer.run(act)
