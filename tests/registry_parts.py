@@ -119,7 +119,7 @@ def registry(folder: Path) -> Iterator[Registry]:
             home=HOME,
             affinity_domain=DOMAIN,
             repository=REPOSITORY,
-            scope_of=lambda caller: UNRESTRICTED,
+            scope_of=lambda caller, transaction: UNRESTRICTED,
             clock=clock,
             chance=chance,
             registry=RegistryServices(store.registering, store.blobs, REPOSITORY, clock, chance),

@@ -52,7 +52,7 @@ def test_a_number_moves_to_another_xad_pid_and_its_documents_follow(own: Node) -
     assert feed(services, a43(f"X2^^^{REGION}~A1^^^{TOKYO}", f"MRG|X1^^^{REGION}")) == "AA"
     assert xad(services, f"A1^^^{TOKYO}") == ["X2"] and xad(services, f"B1^^^{OSAKA}") == ["X1"]
     person = parts.identities.enterprise_id(PatientId("X2", f"{ARC}.1.1"), UNRESTRICTED)
-    documents = rows(parts, "SELECT DISTINCT d.eid FROM document d JOIN identity_patient i ON i.patient = d.patient WHERE i.value = 'A1'")  # fmt: skip
+    documents = rows(parts, "SELECT DISTINCT d.eid FROM registry_object d JOIN identity_patient i ON i.patient = d.patient WHERE i.value = 'A1'")  # fmt: skip
     assert documents == [(person,)]
     assert rows(parts, "SELECT event, \"transaction\", action FROM audit WHERE \"transaction\" = 'ITI-64'") == [("110110", "ITI-64", "U")]  # fmt: skip
 

@@ -6,6 +6,7 @@ from sqlalchemy import text
 
 from gateway.model.caller import UNRESTRICTED
 from gateway.model.person import PersonQuery
+from gateway.services.persons import Desk
 from gateway.storage import reindex
 from tests.services.persons.parts import SATO, World, a, b, world
 from tests.services.persons.test_links import FULL
@@ -36,7 +37,7 @@ def test_another_mode_changes_the_links_and_back(tmp_path: Path) -> None:
                 w.feed("add", a("1"), known=FULL)
                 w.feed("add", b("9"), known=FULL)
             assert w.xref(a("1")) == links
-            assert len(w.persons.reviews(0, 9, "open", UNRESTRICTED)) == (mode == "review")
+            assert len(Desk(w.persons).reviews(0, 9, "open", UNRESTRICTED)) == (mode == "review")
 
 
 def test_it_goes_on_where_it_was_stopped(tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
@@ -45,7 +46,7 @@ def test_it_goes_on_where_it_was_stopped(tmp_path: Path, monkeypatch) -> None:  
         for number in range(7):
             w.feed("add", a(str(number)), known=SATO)
     with world(tmp_path, "review") as w:
-        assert len(w.persons.reviews(0, 99, "open", UNRESTRICTED)) == 7 * 6 // 2
+        assert len(Desk(w.persons).reviews(0, 99, "open", UNRESTRICTED)) == 7 * 6 // 2
         before = _rows(w, "SELECT size, outcome FROM ledger WHERE path = x'706572736f6e733a696e646578'")
         assert before[0][0] == 2
     with world(tmp_path, "review") as w, w.storage.engine.connect() as connection:
