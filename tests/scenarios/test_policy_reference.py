@@ -145,7 +145,7 @@ def items() -> list[Item]:
     """Every resource and document that was fed, as the reference sees it."""
     found = []
     for id_, shared in PERSONS:
-        person = shared if shared else str(id_)
+        person = shared or str(id_)
         base = {
             "facility": id_.authority,
             "person": person,
@@ -229,7 +229,7 @@ def one_round(node: Region, chance: random.Random, callers: int) -> int:
         withdraw(node, one[1].id)
     consents: dict[str, list[dict[str, Any]]] = {}
     for id_, shared in PERSONS:
-        person = shared if shared else str(id_)
+        person = shared or str(id_)
         if person in consents:
             continue
         mine = consents[person] = []
@@ -259,7 +259,7 @@ def one_caller(node: Region, who: Caller, consents: dict[str, list[dict[str, Any
     named = ""
     if who.purpose == "REQUEST" or chance.random() < 0.15:
         id_, shared = chance.choice(PERSONS)
-        named = shared if shared else str(id_)
+        named = shared or str(id_)
         who = Caller(**{**{name: getattr(who, name) for name in who.__slots__}, "patient": str(id_)})
     told = Caller(**{**{name: getattr(who, name) for name in who.__slots__}, "patient": named})
     now = node.watch.now.strftime("%Y-%m-%dT%H:%M:%S.000Z")
