@@ -22,7 +22,9 @@ and values stay out of it.
     |-- InvalidParameter
     |-- TooManyResults
     |-- NotSinglePatient
+    |-- Unauthenticated          who asks is not known
     |-- Forbidden                policy says no
+    |-- TooManyRequests          one caller asks for more than its share
     |-- Unavailable              a part we need is not reachable
     |-- ConfigurationError       the operator has to change something
     |-- DamagedContent           stored bytes no longer match their hash
@@ -96,7 +98,24 @@ class TooManyResults(GatewayError): ...
 class NotSinglePatient(GatewayError): ...
 
 
+class Unauthenticated(GatewayError):
+    """`error` is the word of RFC 6750 3.1, empty when no token came at all; `detail` is for the audit trail only."""
+
+    def __init__(self, text: str, error: str = "", detail: str = "") -> None:
+        super().__init__(text)
+        self.error = error
+        self.detail = detail
+
+
 class Forbidden(GatewayError): ...
+
+
+class TooManyRequests(GatewayError):
+    """`retry_after_s`: when asking again makes sense."""
+
+    def __init__(self, text: str, retry_after_s: int = 1) -> None:
+        super().__init__(text)
+        self.retry_after_s = max(1, retry_after_s)
 
 
 class Unavailable(GatewayError): ...
@@ -137,6 +156,8 @@ ERRORS: dict[type[GatewayError], WireCodes] = {
     InvalidParameter: WireCodes("AE", "102", "XDSRegistryError", 400, "invalid", 2),
     TooManyResults: WireCodes("AE", "207", "XDSTooManyResults", 400, "too-costly", 1),
     NotSinglePatient: WireCodes("AE", "207", "XDSResultNotSinglePatient", 400, "business-rule", 1),
+    Unauthenticated: WireCodes("AR", "207", "XDSRegistryError", 401, "login", 1),
+    TooManyRequests: WireCodes("AE", "207", "XDSRegistryBusy", 429, "throttled", 3),
     Forbidden: WireCodes("AR", "207", "XDSRegistryError", 403, "forbidden", 1),
     Unavailable: WireCodes("AE", "207", "XDSUnavailableCommunity", 503, "transient", 3),
     ConfigurationError: WireCodes("AR", "207", "XDSRegistryError", 500, "exception", 2),

@@ -14,8 +14,8 @@ from lxml import etree
 from signxml import CanonicalizationMethod, DigestAlgorithm, SignatureMethod, XMLSigner
 
 from gateway.codec import saml, xml
-from gateway.codec.saml_shape import DS, SAML, WSU
-from gateway.codec.soap import SOAP, WSA, WSSE
+from gateway.codec.saml_shape import DS, SAML
+from gateway.codec.soap import SOAP, WSA, WSSE, WSU
 
 NOW = datetime(2026, 4, 1, 3, 0, 0, tzinfo=UTC)
 ISSUER = "https://sts.region-a.example"
@@ -115,7 +115,9 @@ def signed(text: Text | str = Text(), by: str = "sts", **arguments: Any) -> etre
     return root
 
 
-def signature_of(root: etree._Element, by: str = "sts", with_certificate: bool = True, **arguments: Any) -> etree._Element:
+def signature_of(
+    root: etree._Element, by: str = "sts", with_certificate: bool = True, **arguments: Any
+) -> etree._Element:
     method = SignatureMethod.RSA_SHA256 if by.startswith("rsa") else SignatureMethod.ECDSA_SHA256
     given = {
         "signature_algorithm": method,
@@ -136,7 +138,9 @@ def signature_of(root: etree._Element, by: str = "sts", with_certificate: bool =
     return found
 
 
-def envelope(*security: etree._Element | str, header: str = "", body: str = "<q xmlns='urn:q'/>", role: str = "") -> etree._Element:
+def envelope(
+    *security: etree._Element | str, header: str = "", body: str = "<q xmlns='urn:q'/>", role: str = ""
+) -> etree._Element:
     """A SOAP message whose Security header holds these. Parsed from its bytes, as a listener does."""
     tokens = "".join(one if isinstance(one, str) else etree.tostring(one, encoding="unicode") for one in security)
     at = f' soap:role="{role}"' if role else ""
@@ -156,5 +160,7 @@ def trust(now: datetime = NOW, *certificates: x509.Certificate, **more: Any) -> 
 CONNECTION = saml.Connection(frozenset({ENDPOINT}), None)
 
 
-def checked(root: etree._Element, now: datetime = NOW, connection: saml.Connection = CONNECTION, **more: Any) -> saml.Assertion:
+def checked(
+    root: etree._Element, now: datetime = NOW, connection: saml.Connection = CONNECTION, **more: Any
+) -> saml.Assertion:
     return saml.check(root, trust(now, **more), connection)

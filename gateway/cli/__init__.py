@@ -5,7 +5,7 @@ import sys
 
 from gateway.cli._frame import app, run
 
-from gateway.cli import convert, demo, doctor, export, ingest, init, mapping, match, query, report, serve, validate  # noqa: F401  isort: skip
+from gateway.cli import convert, demo, doctor, export, ingest, init, mapping, match, pki, query, report, serve, validate  # noqa: F401  isort: skip
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ Whether a chain holds is OpenSSL's work in the handshake. Here stands what it do
 names it bears, what it may be used for, and what a list has taken back.
 """
 
+from base64 import urlsafe_b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -144,9 +145,7 @@ class Revoked:
         return self.until is not None and now <= self.until and certificate.issuer.public_bytes() in self.issuers
 
 
-def revoked(
-    lists: Iterable[x509.CertificateRevocationList], authorities: Iterable[x509.Certificate]
-) -> Revoked:
+def revoked(lists: Iterable[x509.CertificateRevocationList], authorities: Iterable[x509.Certificate]) -> Revoked:
     """Raises BadInput for a list that none of the authorities signed, or one that does not say until when it holds."""
     serials: set[tuple[bytes, int]] = set()
     ends: list[datetime] = []
@@ -180,3 +179,8 @@ def issued_by(certificate: x509.Certificate, authorities: Iterable[x509.Certific
             continue
         return True
     return False
+
+
+def thumbprint(certificate: x509.Certificate) -> str:
+    """x5t#S256 of RFC 8705: base64url of the certificate's SHA-256, without padding."""
+    return urlsafe_b64encode(fingerprint(certificate)).decode().rstrip("=")

@@ -19,12 +19,15 @@ from typing import Any, Final
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from lxml import etree
-from signxml import DigestAlgorithm, InvalidInput, SignatureConfiguration, SignatureMethod, XMLVerifier
+from signxml.algorithms import DigestAlgorithm, SignatureMethod
+from signxml.exceptions import InvalidInput
+from signxml.verifier import SignatureConfiguration, XMLVerifier
 
 from gateway.codec import certificates
 from gateway.codec.saml_claims import Assertion, Limits, holder_keys, read_claims, time_of
 from gateway.codec.saml_fault import SecurityFault, fault
-from gateway.codec.saml_shape import ASSERTION, ISSUER, WSU, Found, locate
+from gateway.codec.saml_shape import ASSERTION, ISSUER, Found, locate
+from gateway.codec.soap import WSU
 
 __all__ = ["Assertion", "Connection", "Issuer", "SecurityFault", "check"]
 
@@ -110,8 +113,10 @@ def _verify(found: Found, trust: Trust) -> tuple[Issuer, etree._Element]:
     name = _text_of_one(found.assertion, ISSUER)
     issuer = trust.issuers.get(name)
     # An unknown issuer costs as much as a wrong signature and is answered alike: against any key of ours, in vain.
-    candidates = issuer.certificates if issuer else tuple(trust.issuers.values())[0].certificates[:1] if trust.issuers else ()
-    trusted = _named_certificates(found.certificates, candidates) if issuer else candidates
+    if issuer is None:
+        trusted = next((one.certificates[:1] for one in trust.issuers.values()), ())
+    else:
+        trusted = _named_certificates(found.certificates, issuer.certificates)
     signed: etree._Element | None = None
     for certificate in trusted:
         signed = _signed_by(data, certificate, trust.now) if signed is None else signed
@@ -123,7 +128,9 @@ def _verify(found: Found, trust: Trust) -> tuple[Issuer, etree._Element]:
     return issuer, signed
 
 
-def _named_certificates(named: tuple[bytes, ...], trusted: tuple[x509.Certificate, ...]) -> tuple[x509.Certificate, ...]:
+def _named_certificates(
+    named: tuple[bytes, ...], trusted: tuple[x509.Certificate, ...]
+) -> tuple[x509.Certificate, ...]:
     """The trusted certificates to try. Those a KeyInfo holds are a hint: one that is not trusted refuses the message."""
     if not named:
         return trusted
@@ -145,7 +152,12 @@ def _parser() -> etree.XMLParser:
     """One for each thread: making one costs as much as parsing an assertion, and a shared one makes threads wait."""
     if not hasattr(_of_thread, "parser"):
         _of_thread.parser = etree.XMLParser(
-            resolve_entities=False, no_network=True, load_dtd=False, dtd_validation=False, huge_tree=False, collect_ids=False
+            resolve_entities=False,
+            no_network=True,
+            load_dtd=False,
+            dtd_validation=False,
+            huge_tree=False,
+            collect_ids=False,
         )
     found: etree.XMLParser = _of_thread.parser
     return found
@@ -154,7 +166,11 @@ def _parser() -> etree.XMLParser:
 def _signed_by(data: bytes, certificate: x509.Certificate, now: datetime) -> etree._Element | None:
     """What the certificate's key signed, parsed again from the canonical bytes; None when it did not."""
     config = SignatureConfiguration(
-        location="./", expect_references=1, signature_methods=_METHODS, digest_algorithms=_DIGESTS, verification_time=now
+        location="./",
+        expect_references=1,
+        signature_methods=_METHODS,
+        digest_algorithms=_DIGESTS,
+        verification_time=now,
     )
     try:
         # saml_shape.py allows less than the schema does, so the schema has nothing to add.

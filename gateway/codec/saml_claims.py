@@ -7,7 +7,7 @@ import re
 from base64 import b64decode
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Final, NamedTuple
 
@@ -223,12 +223,11 @@ def _confirm(confirmation: etree._Element, lifetime: timedelta, limits: Limits) 
 
 
 def _confirmation_times(data: etree._Element, limits: Limits, *, required: bool) -> None:
-    if data.get("NotBefore") is not None:
-        if limits.now < time_of(data.get("NotBefore"), "NotBefore") - limits.skew:
-            raise fault("InvalidSecurityToken", "the confirmation is not valid yet")
-    if required or data.get("NotOnOrAfter") is not None:
-        if limits.now >= time_of(data.get("NotOnOrAfter"), "NotOnOrAfter") + limits.skew:
-            raise fault("MessageExpired", "the confirmation is over")
+    begins, ends = data.get("NotBefore"), data.get("NotOnOrAfter")
+    if begins is not None and limits.now < time_of(begins, "NotBefore") - limits.skew:
+        raise fault("InvalidSecurityToken", "the confirmation is not valid yet")
+    if (required or ends is not None) and limits.now >= time_of(ends, "NotOnOrAfter") + limits.skew:
+        raise fault("MessageExpired", "the confirmation is over")
 
 
 def _authentication(statement: etree._Element, limits: Limits) -> tuple[datetime, str]:
@@ -255,7 +254,10 @@ def holder_keys(information: etree._Element) -> frozenset[str]:
             continue
     for value in information.iter(f"{{{DS}}}RSAKeyValue"):
         try:
-            numbers = [int.from_bytes(b64decode(value.findtext(f"{{{DS}}}{name}") or ""), "big") for name in ("Exponent", "Modulus")]
+            numbers = [
+                int.from_bytes(b64decode(value.findtext(f"{{{DS}}}{name}") or ""), "big")
+                for name in ("Exponent", "Modulus")
+            ]
             key = rsa.RSAPublicNumbers(*numbers).public_key()
         except ValueError:
             continue

@@ -7,7 +7,7 @@ counted over the whole envelope before a single byte is digested, and no transfo
 
 import re
 from base64 import b64decode
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 from lxml import etree
 
@@ -18,7 +18,6 @@ SAML: Final = "urn:oasis:names:tc:SAML:2.0:assertion"
 DS: Final = "http://www.w3.org/2000/09/xmldsig#"
 EXC_C14N: Final = "http://www.w3.org/2001/10/xml-exc-c14n#"
 ENVELOPED: Final = f"{DS}enveloped-signature"
-WSU: Final = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-utility-1.0.xsd"
 ASSERTION: Final = f"{{{SAML}}}Assertion"
 ISSUER: Final = f"{{{SAML}}}Issuer"
 
@@ -62,7 +61,7 @@ def locate(root: etree._Element) -> Found:
         raise fault("InvalidSecurity", "the assertion has no usable ID")
     if _ids(root, id=id_) != 1.0:
         raise fault("InvalidSecurity", "the ID of the assertion stands twice")
-    inside = _inside(assertion)
+    inside = cast(list[etree._Element], _inside(assertion))
     if any(not isinstance(one.tag, str) for one in inside) or next(assertion.iter(etree.Entity), None) is not None:
         raise fault("InvalidSecurityToken", "a comment or instruction in the assertion")
     return Found(security, assertion, id_, _signature(assertion, inside, id_))

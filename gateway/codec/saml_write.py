@@ -8,7 +8,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from lxml import etree
-from signxml import CanonicalizationMethod, DigestAlgorithm, SignatureConstructionMethod, SignatureMethod, XMLSigner
+from signxml.algorithms import (
+    CanonicalizationMethod,
+    DigestAlgorithm,
+    SignatureConstructionMethod,
+    SignatureMethod,
+)
+from signxml.signer import XMLSigner
 
 from gateway.codec import saml_claims as names
 from gateway.codec.saml_claims import Coded
@@ -54,7 +60,9 @@ class Signer:
 def header(statement: Statement, signer: Signer, now: datetime) -> str:
     """A wsse:Security header block that holds the signed assertion, as text for codec/soap.py."""
     assertion = etree.tostring(_signed(statement, signer, now), encoding="unicode")
-    return f'<wsse:Security xmlns:wsse="{WSSE}" xmlns:soap="{SOAP}" soap:mustUnderstand="true">{assertion}</wsse:Security>'
+    return (
+        f'<wsse:Security xmlns:wsse="{WSSE}" xmlns:soap="{SOAP}" soap:mustUnderstand="true">{assertion}</wsse:Security>'
+    )
 
 
 def _signed(statement: Statement, signer: Signer, now: datetime) -> etree._Element:

@@ -12,8 +12,8 @@ from signxml import CanonicalizationMethod, DigestAlgorithm, SignatureMethod, XM
 
 from gateway.codec import saml
 from gateway.codec.saml_claims import Coded
-from gateway.codec.saml_shape import DS, EXC_C14N, SAML, WSU
-from gateway.codec.soap import SOAP, WSSE
+from gateway.codec.saml_shape import DS, EXC_C14N, SAML
+from gateway.codec.soap import SOAP, WSSE, WSU
 from tests.saml_parts import (
     AUDIENCE,
     CONNECTION,
@@ -69,7 +69,9 @@ def test_every_value_is_what_was_signed() -> None:
     )
 
 
-@pytest.mark.parametrize("method", ["RSA_SHA256", "RSA_SHA384", "RSA_SHA512", "ECDSA_SHA256", "ECDSA_SHA384", "ECDSA_SHA512"])
+@pytest.mark.parametrize(
+    "method", ["RSA_SHA256", "RSA_SHA384", "RSA_SHA512", "ECDSA_SHA256", "ECDSA_SHA384", "ECDSA_SHA512"]
+)
 @pytest.mark.parametrize("digest", ["SHA256", "SHA384", "SHA512"])
 def test_every_algorithm_of_the_list(method: str, digest: str) -> None:
     by = "rsa-sts" if method.startswith("RSA") else "sts"
@@ -225,7 +227,9 @@ def test_an_assertion_of_another_namespace_or_version() -> None:
     refused(etree.fromstring(wrong_wsse), "SecurityTokenUnavailable")
 
 
-@pytest.mark.parametrize("name", ["ID", "Id", "id", "iD", f"{{{WSU}}}Id", "{http://www.w3.org/XML/1998/namespace}id", "{urn:x}ID"])
+@pytest.mark.parametrize(
+    "name", ["ID", "Id", "id", "iD", f"{{{WSU}}}Id", "{http://www.w3.org/XML/1998/namespace}id", "{urn:x}ID"]
+)
 @pytest.mark.parametrize("first", [True, False])
 def test_the_id_stands_twice_under_any_name(name: str, first: bool) -> None:
     root = envelope(signed(), header="<x:Other xmlns:x='urn:x'/>")
@@ -241,7 +245,12 @@ def test_an_id_that_is_none(id_: str) -> None:
 
 
 def test_comments_and_instructions_are_refused_wherever_they_stand() -> None:
-    for path in ("saml:Subject/saml:NameID", "ds:Signature/ds:SignedInfo/ds:Reference/ds:DigestValue", "saml:Conditions", "."):
+    for path in (
+        "saml:Subject/saml:NameID",
+        "ds:Signature/ds:SignedInfo/ds:Reference/ds:DigestValue",
+        "saml:Conditions",
+        ".",
+    ):
         for odd in (etree.Comment("x"), etree.ProcessingInstruction("x", "y")):
             root = signed()
             root.find(path, NS).append(odd)  # type: ignore[union-attr]
@@ -321,7 +330,10 @@ def test_an_hmac_with_the_public_certificate_as_its_secret() -> None:
     refused(envelope(done), "UnsupportedAlgorithm", "FailedCheck")
 
 
-@pytest.mark.parametrize("uri", [None, "", "#", "#_b1", "#xpointer(/)", "#xpointer(id('_a1'))", "http://x.example/a", "file:///etc/passwd", "_a1"])
+@pytest.mark.parametrize(
+    "uri",
+    [None, "", "#", "#_b1", "#xpointer(/)", "#xpointer(id('_a1'))", "http://x.example/a", "file:///etc/passwd", "_a1"],
+)
 def test_a_reference_to_anything_else(uri: str | None) -> None:
     def point(found: etree._Element) -> None:
         if uri is None:
@@ -357,7 +369,9 @@ def test_a_digest_of_nothing_and_a_signature_of_nothing() -> None:
     refused(changed(f"{INFO}/ds:Reference/ds:DigestValue", lambda found: found.clear()), "FailedCheck")
     refused(changed("ds:Signature/ds:SignatureValue", lambda found: found.clear()), "FailedCheck")
     nothing = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
-    refused(changed(f"{INFO}/ds:Reference/ds:DigestValue", lambda found: setattr(found, "text", nothing)), "FailedCheck")
+    refused(
+        changed(f"{INFO}/ds:Reference/ds:DigestValue", lambda found: setattr(found, "text", nothing)), "FailedCheck"
+    )
 
 
 def test_the_list_of_prefixes_is_taken_and_nothing_else() -> None:
@@ -408,7 +422,9 @@ def test_tricks_of_key_info() -> None:
     information = element(f'<KeyInfo xmlns="{DS}"><KeyValue/></KeyInfo>')
     bare.find("ds:Signature", NS).append(information)  # type: ignore[union-attr]
     refused(envelope(bare), "FailedCheck")
-    refused(changed(f"{path}/ds:X509Data/ds:X509Certificate", lambda found: setattr(found, "text", "####")), "FailedCheck")
+    refused(
+        changed(f"{path}/ds:X509Data/ds:X509Certificate", lambda found: setattr(found, "text", "####")), "FailedCheck"
+    )
     more = deepcopy(signed(by="attacker").find(f"{path}/ds:X509Data", NS))
     refused(changed(path, lambda found: found.append(more)), "FailedCheck")  # type: ignore[arg-type]
 
@@ -447,7 +463,17 @@ def test_time() -> None:
     says(replace(good, issued=NOW + timedelta(seconds=61)), "InvalidSecurityToken")
 
 
-@pytest.mark.parametrize("when", ["", "2026-04-01", "2026-04-01T02:59:00", "2026-04-01T11:59:00+09:00", "２０２６-04-01T02:59:00Z", "2026-13-01T02:59:00Z"])
+@pytest.mark.parametrize(
+    "when",
+    [
+        "",
+        "2026-04-01",
+        "2026-04-01T02:59:00",
+        "2026-04-01T11:59:00+09:00",
+        "２０２６-04-01T02:59:00Z",
+        "2026-13-01T02:59:00Z",
+    ],
+)
 def test_a_time_that_is_none(when: str) -> None:
     says(replace(Text(), before=when), "InvalidSecurityToken")
 
@@ -462,7 +488,11 @@ def test_a_bearer_for_an_hour_and_nobody_for_more_than_four() -> None:
 
 
 def restricted(*audiences: str) -> str:
-    return "<saml:AudienceRestriction>" + "".join(f"<saml:Audience>{one}</saml:Audience>" for one in audiences) + "</saml:AudienceRestriction>"
+    return (
+        "<saml:AudienceRestriction>"
+        + "".join(f"<saml:Audience>{one}</saml:Audience>" for one in audiences)
+        + "</saml:AudienceRestriction>"
+    )
 
 
 def test_audience() -> None:
@@ -480,7 +510,9 @@ def test_conditions_that_are_not_known_are_not_ignored() -> None:
 
 
 def confirmation(method: str, data: str) -> Text:
-    return replace(Text(), confirmation=f'<saml:SubjectConfirmation Method="{method}">{data}</saml:SubjectConfirmation>')
+    return replace(
+        Text(), confirmation=f'<saml:SubjectConfirmation Method="{method}">{data}</saml:SubjectConfirmation>'
+    )
 
 
 def test_confirmation() -> None:
@@ -489,13 +521,18 @@ def test_confirmation() -> None:
     says(confirmation(BEARER, ""), "InvalidSecurityToken")
     says(confirmation(BEARER, "<saml:SubjectConfirmationData/>"), "InvalidSecurityToken")
     says(confirmation(BEARER, '<saml:SubjectConfirmationData NotOnOrAfter="2026-04-01T02:59:00Z"/>'), "MessageExpired")
-    says(confirmation(BEARER, f'<saml:SubjectConfirmationData {late} Recipient="https://other"/>'), "InvalidSecurityToken")
+    says(
+        confirmation(BEARER, f'<saml:SubjectConfirmationData {late} Recipient="https://other"/>'),
+        "InvalidSecurityToken",
+    )
     says(confirmation("bearer", f"<saml:SubjectConfirmationData {late}/>"), "InvalidSecurityToken")
     vouches = "urn:oasis:names:tc:SAML:2.0:cm:sender-vouches"
     says(confirmation(vouches, ""), "InvalidSecurityToken")
     assert checked(envelope(signed(confirmation(vouches, ""))), confirmations=frozenset({"sender-vouches"}))
     assert checked(envelope(signed(confirmation(BEARER, f"<saml:SubjectConfirmationData {late}/>"))))
-    assert checked(envelope(signed(confirmation(BEARER, f'<saml:SubjectConfirmationData {late} Recipient="{AUDIENCE}"/>'))))
+    assert checked(
+        envelope(signed(confirmation(BEARER, f'<saml:SubjectConfirmationData {late} Recipient="{AUDIENCE}"/>')))
+    )
 
 
 def test_holder_of_key_is_the_key_of_the_connection() -> None:
@@ -525,7 +562,9 @@ def test_authentication() -> None:
         good.replace(' AuthnInstant="2026-04-01T02:58:00Z"', ""),
         good.replace("urn:oasis:names:tc:SAML:2.0:ac:classes:X509", ""),
         good.replace("</saml:AuthnContext>", "</saml:AuthnContext><saml:AuthnContext/>"),
-        good.replace("</saml:AuthnContext>", "<saml:AuthnContextClassRef>urn:x</saml:AuthnContextClassRef></saml:AuthnContext>"),
+        good.replace(
+            "</saml:AuthnContext>", "<saml:AuthnContextClassRef>urn:x</saml:AuthnContextClassRef></saml:AuthnContext>"
+        ),
     ):
         says(replace(Text(), authentication=bad), "InvalidSecurityToken")
     over = good.replace("<saml:AuthnStatement", '<saml:AuthnStatement SessionNotOnOrAfter="2026-04-01T02:59:00Z"')
@@ -533,7 +572,13 @@ def test_authentication() -> None:
 
 
 def test_a_subject_without_a_name() -> None:
-    for bad in ("", "<saml:NameID/>", "<saml:NameID> </saml:NameID>", "<saml:NameID>a</saml:NameID><saml:NameID>b</saml:NameID>", f"<saml:NameID>{'a' * 1001}</saml:NameID>"):
+    for bad in (
+        "",
+        "<saml:NameID/>",
+        "<saml:NameID> </saml:NameID>",
+        "<saml:NameID>a</saml:NameID><saml:NameID>b</saml:NameID>",
+        f"<saml:NameID>{'a' * 1001}</saml:NameID>",
+    ):
         says(replace(Text(), name=bad), "InvalidSecurityToken")
 
 
@@ -549,8 +594,13 @@ def test_what_is_required_is_never_filled_in(name: str) -> None:
     says(Text().with_attribute(name, "  "), "FailedAuthentication")
     one = dict(Text().attributes)
     value = next(value for key_, value in one.items() if key_.endswith(name))
-    says(Text().with_attribute(name, f"{value}</saml:AttributeValue><saml:AttributeValue>{value}"), "FailedAuthentication")
-    twice = replace(Text(), attributes=(*Text().attributes, *(pair for pair in Text().attributes if pair[0].endswith(name))))
+    says(
+        Text().with_attribute(name, f"{value}</saml:AttributeValue><saml:AttributeValue>{value}"),
+        "FailedAuthentication",
+    )
+    twice = replace(
+        Text(), attributes=(*Text().attributes, *(pair for pair in Text().attributes if pair[0].endswith(name)))
+    )
     says(twice, "FailedAuthentication")
 
 

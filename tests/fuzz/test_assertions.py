@@ -36,7 +36,7 @@ def _bytes(data: bytes, chance: random.Random) -> bytes:
 def _tree(root: etree._Element, evil: etree._Element, chance: random.Random) -> bytes:
     """Elements moved, copied, removed and exchanged with those of another, evil assertion."""
     for _ in range(chance.randint(1, 3)):
-        elements = [one for one in root.iter(etree.Element)]
+        elements = list(root.iter(etree.Element))
         one, other = chance.choice(elements), chance.choice(elements)
         match chance.randrange(7):
             case 0 if one.getparent() is not None:
@@ -51,7 +51,9 @@ def _tree(root: etree._Element, evil: etree._Element, chance: random.Random) -> 
                 name = chance.choice(list(one.attrib))
                 one.set(name, chance.choice(["", "_a1", "_evil", "#_evil", str(one.get(name)) + "x"]))
             case 5:
-                one.set(chance.choice(["ID", "Id", "id", "Version", "URI", "Algorithm"]), chance.choice(["_a1", "#_a1", ""]))
+                one.set(
+                    chance.choice(["ID", "Id", "id", "Version", "URI", "Algorithm"]), chance.choice(["_a1", "#_a1", ""])
+                )
             case _:
                 theirs = chance.choice(list(evil.iter(etree.Element)))
                 one.insert(chance.randint(0, len(one)), deepcopy(theirs))

@@ -20,7 +20,9 @@ def verifies(root: etree._Element, by: str) -> bool:
     alone = etree.fromstring(etree.tostring(assertion, with_tail=False))
     xmlsec.tree.add_ids(alone, ["ID"])
     context = xmlsec.SignatureContext()
-    context.key = xmlsec.Key.from_memory(certificate(by).public_bytes(Encoding.PEM), xmlsec.constants.KeyDataFormatCertPem)
+    context.key = xmlsec.Key.from_memory(
+        certificate(by).public_bytes(Encoding.PEM), xmlsec.constants.KeyDataFormatCertPem
+    )
     try:
         context.verify(alone.find("ds:Signature", NS))
     except xmlsec.Error:
@@ -43,7 +45,7 @@ def test_nothing_is_accepted_that_xmlsec_refuses(long: bool) -> None:
     agreed = 0
     for _ in range(20_000 if long else 500):
         found = bytearray(data)
-        found[chance.randrange(begin, end)] = chance.choice(b" abcdefXYZ0123456789=\"<>/\n")
+        found[chance.randrange(begin, end)] = chance.choice(b' abcdefXYZ0123456789="<>/\n')
         try:
             root = xml.parse(bytes(found), xml.REQUEST)
             saml.check(root, trusted, CONNECTION)
