@@ -17,13 +17,14 @@ from gateway import ihe, mapping_files
 from gateway.codec import fhir, ssmix2
 from gateway.codec.mllp import Block
 from gateway.codec.packing import pack
-from gateway.errors import ConfigurationError, InvalidParameter
+from gateway.errors import ConfigurationError, Forbidden, InvalidParameter
 from gateway.fhir.server import FhirServices
 from gateway.ihe import iti10, iti46
-from gateway.ihe._client import Call, Peer, Poster
+from gateway.ihe._client import Call, Peer, Poster, nobody
 from gateway.ihe._held import Held
 from gateway.ihe._later import Deliveries, allowed
-from gateway.ihe._soap import WireResponse
+from gateway.ihe._mllp_client import plain
+from gateway.ihe._soap import Asker, WireResponse
 from gateway.ihe._transaction import Sender
 from gateway.ihe._v2 import Replies, V2Services, answer, failed
 from gateway.ihe._v3 import CORRELATION_S, Later, V3Services
@@ -35,6 +36,9 @@ from gateway.model.identity import PatientId
 from gateway.model.resource import ReferenceClause, SearchPlan
 from gateway.profiles.validator import Validator
 from gateway.profiles.xml_format import FhirXml
+from gateway.serve import outgoing
+from gateway.serve.authentication import Connected, Open
+from gateway.serve.enforcing import Enforcement, enforcement
 from gateway.serve.http import FederatedQuestion, HttpServices, create_app
 from gateway.serve.metrics import MllpMetrics
 from gateway.serve.mllp import MllpServer
@@ -191,9 +195,14 @@ def quality_of_node(settings: Settings, parts: Storage) -> Quality:
     return merged(counted())
 
 
-def scope_of(caller: Caller) -> Scope:
-    """Policy of open mode: the loopback caller sees everything. Enforced mode does not start yet (settings.py)."""
+def open_to(caller: Caller) -> Scope:
+    """Policy of open mode: the loopback caller sees everything."""
     return UNRESTRICTED
+
+
+def closed_to(caller: Caller) -> Scope:
+    """Policy of enforced mode until grants are decided on: nobody sees anything."""
+    raise Forbidden("no grant lets this caller do this")
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +213,12 @@ class Node:
     parts: Storage
     clock: Clock = field(default_factory=Clock)
     chance: Chance = field(default_factory=Chance)
+    enforced: Enforcement | None = None
+    """Of enforced mode; None: open mode."""
+
+    @property
+    def scope_of(self) -> Callable[[Caller], Scope]:
+        return open_to if self.settings.security.mode == "open" else closed_to
 
     def documents(self) -> DocumentServices:
         community = self.settings.community
@@ -215,7 +230,7 @@ class Node:
             home=community.id,
             affinity_domain=community.affinity_domain,
             repository=community.repository,
-            scope_of=scope_of,
+            scope_of=self.scope_of,
             clock=self.clock,
             chance=self.chance,
         )
@@ -275,7 +290,7 @@ class Node:
             audit=parts.audit,
             senders=senders(self.settings),
             visits=self._visits,
-            scope_of=scope_of,
+            scope_of=self.scope_of,
         )
 
     def _visits(self, patient: str, scope: Scope) -> list[dict[str, Any]]:
@@ -294,7 +309,7 @@ class Node:
             home=community.id,
             affinity_domain=community.affinity_domain,
             device=community.id.removeprefix("urn:oid:"),
-            scope_of=scope_of,
+            scope_of=self.scope_of,
             continuations=Held(monotonic),
             correlations=Held(monotonic, most=100_000, seconds=CORRELATION_S),
             discoveries=Held(monotonic, seconds=CORRELATION_S),
@@ -315,10 +330,12 @@ class Node:
             wanted = frozenset(domains(self.settings, one.authorities, "notify"))
             if one.url:
                 v3 = iti46.Receiver(one.name, one.url, one.device, wanted, one.timeout_s)
-                consumers.append(iti46.consumer(v3, Call(_session(), self.clock, self.chance), community.id))
+                call = Call(cast(Poster, self._session()), self.clock, self.chance)
+                consumers.append(iti46.consumer(v3, call, community.id))
                 continue
             to = iti10.Receiver(one.name, one.host, one.port, one.application, one.facility, wanted, one.timeout_s)
-            consumers.append(iti10.consumer(to, self.clock, community.id.removeprefix("urn:oid:"), find))
+            wrap = outgoing.mllp(self.enforced.contexts) if self.enforced else plain
+            consumers.append(iti10.consumer(to, self.clock, community.id.removeprefix("urn:oid:"), find, wrap))
         cross_reference = self.persons().cross_reference
         return Notifier(parts.outbox, parts.keeping, parts.audit, cross_reference, self.clock, consumers)
 
@@ -327,15 +344,15 @@ class Node:
     ) -> HttpServices:
         documents, persons = self.documents(), self.v3(later)
 
-        def soap(path: str, content_type: str, body: BinaryIO, caller: Caller) -> WireResponse:
+        def soap(path: str, content_type: str, body: BinaryIO, caller: Caller, asker: Asker | None) -> WireResponse:
             services = persons if path in ihe.PERSON_PATHS else documents
-            return ihe.dispatch(path, content_type, body, services, caller)
+            return ihe.dispatch(path, content_type, body, services, caller, asker)
 
         return HttpServices(
             fhir=self.fhir(),
             soap=soap,
             federate=partial(self.federate, documents),
-            scope=scope_of,
+            scope=self.scope_of,
             ready=lambda: {role: bool(listens()) for role, listens in ready.items()},
             audit=self.parts.audit,
             clock=self.clock,
@@ -343,22 +360,21 @@ class Node:
             mode=self.settings.security.mode,
             max_body_bytes=self.settings.http.max_body_bytes,
             counts=counts,
+            authentication=self.enforced.authentication if self.enforced else Open(),
+            tokens=self.enforced.token_api if self.enforced else None,
+            strict_401=self.settings.security.iua_strict_401,
         )
 
     def federate(self, documents: DocumentServices, question: FederatedQuestion, caller: Caller) -> dict[str, Any]:
         """One question to this node's registry and to every wanted peer, under one deadline."""
-        scope = scope_of(caller)
+        scope = self.scope_of(caller)
         abroad = self._shared_id(question.patient, scope)
         types = tuple(_DOCUMENT_TYPES[word] for word in question.types)
         own = self.settings.community
         communities = [Community(own.id, own.name, own_registry(documents, scope))]
-        with requests.Session() as session:
-            # A proxy or a .netrc of the environment is for people's browsers; peers stand in the configuration.
-            session.trust_env = False
-            adapter = HTTPAdapter(pool_maxsize=max(10, len(self.settings.peers)))
-            session.mount("http://", adapter)
-            session.mount("https://", adapter)
-            call = Call(cast(Poster, session), self.clock, self.chance)
+        with self._session() as session:
+            security = self.enforced.security_of(caller) if self.enforced else nobody
+            call = Call(cast(Poster, session), self.clock, self.chance, security=security)
             communities += [
                 Community(peer.id, peer.name, _ask_peer(peer, call, abroad)) for peer in self.settings.peers if peer.xca
             ]
@@ -380,6 +396,27 @@ class Node:
             )
         )
         return answer.as_json()
+
+    def _session(self) -> requests.Session:
+        """For questions to peers: of open mode any, of enforced mode by TLS with certificates alone."""
+        if self.enforced:
+            return self.enforced.session()
+        session = requests.Session()
+        # A proxy or a .netrc of the environment is for people's browsers; whom we talk to stands in the configuration.
+        session.trust_env = False
+        adapter = HTTPAdapter(pool_maxsize=max(10, len(self.settings.peers)))
+        session.mount("http://", adapter)
+        session.mount("https://", adapter)
+        return session
+
+    @contextmanager
+    def deliveries(self) -> Iterator[Deliveries]:
+        """What answers to other communities go out by that are not given on the same connection."""
+        later = Deliveries(cast(Poster, self._session()))
+        try:
+            yield later
+        finally:
+            later.close()
 
     def _shared_id(self, patient: PatientId, scope: Scope) -> PatientId:
         """The id other communities can know the person by: the medical ID, else the insured-person id, else the id
@@ -432,49 +469,49 @@ def serve(settings: Settings, roles: tuple[str, ...] = ROLES, *, announce: Calla
     """Runs a node until SIGTERM or SIGINT. Raises ConfigurationError and Unavailable before it listens; `announce`
     is called when it does."""
     check_may_serve(settings, roles)
-    with storage(settings) as parts, _deliveries() as later:
-        listening: dict[str, Any] = {}
-        node = Node(settings, parts)
-        counts = MllpMetrics()
-        listeners: list[Listener] = []
-        if "http" in roles:
-            shown = counts.render if "mllp" in roles else str
-            http = HttpServer(settings, create_app(node.http(listening, shown, later)))
-            listening["http"] = lambda: http.listening
-            listeners.append(http)
-        if "mllp" in roles:
-            mllp = _mllp(node, counts)
-            listening["mllp"] = lambda: mllp.listening
-            listeners += [mllp, Worker(node.notifier().run_once)]
-        _LOG.info("process %s serves %s", os.getpid(), ", ".join(roles))
-        run_until_signal(Together(*listeners), announce)
-        _LOG.info("stopped; %s threads left", threading.active_count() - 1)
+    with storage(settings) as parts:
+        clock, chance = Clock(), Chance()
+        trust = settings.security.mode == "enforced"
+        enforced = enforcement(settings, parts.audit, clock, chance) if trust else None
+        node = Node(settings, parts, clock, chance, enforced)
+        with node.deliveries() as later:
+            _listen(node, roles, later, announce)
 
 
-def _session() -> Poster:
-    """A proxy or a .netrc of the environment is for people's browsers; whom we talk to stands in the configuration."""
-    session = requests.Session()
-    session.trust_env = False
-    return cast(Poster, session)
-
-
-@contextmanager
-def _deliveries() -> Iterator[Deliveries]:
-    """What answers to other communities go out by that are not given on the same connection."""
-    later = Deliveries(_session())
-    try:
-        yield later
-    finally:
-        later.close()
+def _listen(node: Node, roles: tuple[str, ...], later: Later, announce: Callable[[], None]) -> None:
+    listening: dict[str, Any] = {}
+    counts = MllpMetrics()
+    listeners: list[Listener] = []
+    if "http" in roles:
+        shown = counts.render if "mllp" in roles else str
+        guard = node.enforced.guard() if node.enforced else None
+        http = HttpServer(node.settings, create_app(node.http(listening, shown, later)), guard)
+        listening["http"] = lambda: http.listening
+        listeners.append(http)
+    if "mllp" in roles:
+        mllp = _mllp(node, counts)
+        listening["mllp"] = lambda: mllp.listening
+        listeners += [mllp, Worker(node.notifier().run_once)]
+    _LOG.info("process %s serves %s", os.getpid(), ", ".join(roles))
+    run_until_signal(Together(*listeners), announce)
+    _LOG.info("stopped; %s threads left", threading.active_count() - 1)
 
 
 def _mllp(node: Node, counts: MllpMetrics) -> MllpServer:
-    services = node.v2()
+    services, enforced = node.v2(), node.enforced
 
     def handle(block: Block, address: str) -> Replies:
         return answer(block, address, services)
 
+    def of_node(block: Block, connected: Connected) -> Replies:
+        def scope(caller: Caller) -> Scope:
+            return services.scope_of(replace(caller, node=connected.node.id))
+
+        return answer(block, connected.address, replace(services, scope_of=scope, may=connected.node.may))
+
     def not_handled(block: Block, error: Exception) -> Replies:
         return failed(block, error, services)
 
-    return MllpServer(node.settings.mllp, handle, not_handled, counts)
+    secured = enforced.mllp(of_node) if enforced else None
+    per_node = node.settings.security.connections_per_node
+    return MllpServer(node.settings.mllp, handle, not_handled, counts, secured, per_node)

@@ -24,6 +24,7 @@ and values stay out of it.
     |-- NotSinglePatient
     |-- Unauthenticated          who asks is not known
     |-- Forbidden                policy says no
+    |   |-- UnknownNode          the system at the other end is none of ours
     |-- TooManyRequests          one caller asks for more than its share
     |-- Unavailable              a part we need is not reachable
     |-- ConfigurationError       the operator has to change something
@@ -108,6 +109,9 @@ class Unauthenticated(GatewayError):
 
 
 class Forbidden(GatewayError): ...
+
+
+class UnknownNode(Forbidden): ...
 
 
 class TooManyRequests(GatewayError):

@@ -297,6 +297,8 @@ class Peer(Section):
     timeout_s: float = Field(default=10, gt=0, le=300)
     documents_per_request: int = Field(default=0, ge=0)
     """0: all wanted documents in one ITI-39; some gateways take one at a time."""
+    audience: str = ""
+    """What it wants assertions to be made out for; empty: the URL that is asked."""
 
 
 class Federation(Section):

@@ -184,3 +184,14 @@ def issued_by(certificate: x509.Certificate, authorities: Iterable[x509.Certific
 def thumbprint(certificate: x509.Certificate) -> str:
     """x5t#S256 of RFC 8705: base64url of the certificate's SHA-256, without padding."""
     return urlsafe_b64encode(fingerprint(certificate)).decode().rstrip("=")
+
+
+def hosts(certificate: x509.Certificate) -> tuple[str, ...]:
+    """Names and addresses of subjectAltName, as they stand in a URL."""
+    found = []
+    for name in _names(certificate):
+        if isinstance(name, x509.DNSName):
+            found.append(name.value)
+        elif isinstance(name, x509.IPAddress):
+            found.append(f"[{name.value}]" if name.value.version == 6 else str(name.value))
+    return tuple(found)

@@ -9,7 +9,7 @@ from cryptography import x509
 
 from gateway.codec import certificates
 from gateway.codec.certificates import Revoked
-from gateway.errors import Forbidden
+from gateway.errors import UnknownNode
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +38,17 @@ class Node:
 def node_of(
     certificate: x509.Certificate, nodes: Mapping[str, Node], revoked: Revoked, now: datetime, *, strict: bool = True
 ) -> Node:
-    """Raises Forbidden. `strict`: without a list in force that covers the certificate's issuer nobody is known."""
+    """Raises UnknownNode. `strict`: without a list in force that covers the certificate's issuer nobody is known."""
     node = nodes.get(certificates.key_hash(certificate))
     if node is None:
-        raise Forbidden("the certificate is not registered here")
+        raise UnknownNode("the certificate is not registered here")
     if not certificates.valid_at(certificate, now):
-        raise Forbidden("the certificate is not valid today")
+        raise UnknownNode("the certificate is not valid today")
     if revoked.holds(certificate) or (strict and not revoked.speaks_of(certificate, now)):
-        raise Forbidden("the certificate is revoked, or no list in force says that it is not")
+        raise UnknownNode("the certificate is revoked, or no list in force says that it is not")
     if not certificates.may_be(certificate, certificates.CLIENT) or not certificates.strong(certificate):
-        raise Forbidden("the certificate is not one of a calling node")
+        raise UnknownNode("the certificate is not one of a calling node")
     named = certificates.communities(certificate)
     if certificates.has_wildcard(certificate) or (named and node.id not in named):
-        raise Forbidden("the certificate names another node")
+        raise UnknownNode("the certificate names another node")
     return node
