@@ -76,9 +76,12 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     _counted: str = ""
     _node: str = ""
 
+    def __init__(self, server: Any, sock: Any, addr: Any, adj: Any, map: Any = None) -> None:
+        self._counted = str(addr[0]) if addr else ""
+        super().__init__(server, sock, addr, adj, map=map)
+
     def add_channel(self, map: Any = None) -> None:
         super().add_channel(map)
-        self._counted = str(self.addr[0]) if self.addr else ""
         self.server.guard.addresses[self._counted] += 1
 
     def del_channel(self, map: Any = None) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from lxml import etree
 
-from gateway.codec import soap
+from gateway.codec import ebxml, soap
 from gateway.codec.soap import SOAP, WSSE
 from gateway.ihe import iti18
 from gateway.model.audit import AuditRecord
@@ -73,14 +73,16 @@ def test_without_a_certificate_or_with_one_of_another_authority_there_is_no_conn
     deadline = time.monotonic() + 5
     while len(records(node)) < before + 2 and time.monotonic() < deadline:
         time.sleep(0.02)
-    assert ["110113", "110126"] == [value for value in records(node)[-1] if value in ("110113", "110126")]
+    assert [value for value in records(node)[-1] if value in ("110113", "110126")] == ["110113", "110126"]
 
 
 @pytest.mark.parametrize("usages", [BOTH, (), BOTH[1:]])
 def test_a_certificate_that_nobody_registered_is_nobody(node: Running, federation: Federation, usages: Any) -> None:
     name = federation.issue(f"unlisted-{len(usages)}-{id(usages)}", *usages)
     try:
-        answers = {path: ask(node, "GET", path, by=name)[0] for path in ("/readyz", "/metrics", "/fhir/metadata", "/livez")}
+        answers = {
+            path: ask(node, "GET", path, by=name)[0] for path in ("/readyz", "/metrics", "/fhir/metadata", "/livez")
+        }
     except (ssl.SSLError, ConnectionError):
         return  # OpenSSL refuses a certificate of a server as a client's in the handshake
     assert set(answers.values()) == {403}
@@ -144,7 +146,9 @@ def test_plain_http_on_the_port_is_no_http(node: Running) -> None:
 
 
 def question(node: Running, security: str = "", action: str = iti18.TRANSACTION.action) -> tuple[int, etree._Element]:
-    body = b'<query:AdhocQueryRequest xmlns:query="urn:oasis:names:tc:ebxml-regrep:xsd:query:3.0"/>'
+    slots = [("$XDSDocumentEntryPatientId", ("1^^^&1.2.3&ISO",), False)]
+    slots.append(("$XDSDocumentEntryStatus", ("urn:oasis:names:tc:ebxml-regrep:StatusType:Approved",), True))
+    body = ebxml.adhoc_query_request(iti18.FIND_DOCUMENTS, "", "LeafClass", slots)
     data = soap.request(action, "urn:uuid:1", "https://localhost/xds/registry", body, headers=security)
     kind = {"Content-Type": "application/soap+xml; charset=UTF-8"}
     status, _, answer = ask(node, "POST", "/xds/registry", data, **kind)
@@ -217,7 +221,9 @@ def test_the_key_of_a_node_vouches_for_nobody(node: Running, federation: Federat
 
 
 def test_an_assertion_comes_from_one_node_only(node: Running, federation: Federation) -> None:
-    block = signed(node, federation.text(id="_once").with_attribute("homeCommunityId", "urn:oid:1.2.392.200119.99999.20"))
+    block = signed(
+        node, federation.text(id="_once").with_attribute("homeCommunityId", "urn:oid:1.2.392.200119.99999.20")
+    )
     assert question(node, block)[0] == 200
     assert question(node, block)[0] == 200  # the same node may send it again
     data = soap.request(iti18.TRANSACTION.action, "urn:uuid:1", "x", b"<q/>", headers=block)
@@ -242,7 +248,12 @@ def test_fhir_wants_a_token(node: Running, federation: Federation) -> None:
 
 def test_a_known_caller_is_denied_until_policy_grants(node: Running, federation: Federation) -> None:
     bearer = {"Authorization": f"Bearer {federation.token()}"}
-    for method, path in (("GET", "/fhir/Patient"), ("GET", "/fhir/Patient/x"), ("GET", "/api/reviews"), ("DELETE", "/fhir/Patient/x")):
+    for method, path in (
+        ("GET", "/fhir/Patient"),
+        ("GET", "/fhir/Patient/x"),
+        ("GET", "/api/reviews"),
+        ("DELETE", "/fhir/Patient/x"),
+    ):
         assert ask(node, method, path, **bearer)[0] == 403, (method, path)
 
 
@@ -296,9 +307,7 @@ def test_bodies_in_pieces_and_large_answers_pass_through_tls(node: Running, fede
         for _ in range(200):
             yield b"x" * 50_000
 
-    status, _, _ = ask(
-        node, "POST", "/fhir/Patient", pieces(), Authorization=f"Bearer {federation.token()}"
-    )
+    status, _, _ = ask(node, "POST", "/fhir/Patient", pieces(), Authorization=f"Bearer {federation.token()}")
     assert status == 403
     assert ask(node, "GET", "/livez")[0] == 200
 
@@ -339,7 +348,11 @@ def test_changed_lists_and_keys_count_without_a_restart(tmp_path: Path) -> None:
 
 def test_one_node_has_so_many_connections_and_requests(tmp_path: Path) -> None:
     federation = Federation(tmp_path / "keys")
-    text = federation.write().read_text().replace('mode = "enforced"', 'mode = "enforced"\nconnections_per_node = 2\nburst = 3')
+    text = (
+        federation.write()
+        .read_text()
+        .replace('mode = "enforced"', 'mode = "enforced"\nconnections_per_node = 2\nburst = 3')
+    )
     (federation.folder / "musubi.toml").write_text(text)
     seconds = [0.0]
     with running(federation, monotonic=lambda: seconds[0]) as found:
