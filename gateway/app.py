@@ -38,7 +38,7 @@ from gateway.profiles.validator import Validator
 from gateway.profiles.xml_format import FhirXml
 from gateway.serve import outgoing
 from gateway.serve.authentication import Connected, Open
-from gateway.serve.enforcing import Enforcement, enforcement
+from gateway.serve.enforcing import Enforcement, contexts_of, enforcement
 from gateway.serve.http import FederatedQuestion, HttpServices, create_app
 from gateway.serve.metrics import MllpMetrics
 from gateway.serve.mllp import MllpServer
@@ -469,9 +469,11 @@ def serve(settings: Settings, roles: tuple[str, ...] = ROLES, *, announce: Calla
     """Runs a node until SIGTERM or SIGINT. Raises ConfigurationError and Unavailable before it listens; `announce`
     is called when it does."""
     check_may_serve(settings, roles)
+    clock, chance = Clock(), Chance()
+    trust = settings.security.mode == "enforced"
+    if trust:
+        contexts_of(settings, clock)  # before anything is made
     with storage(settings) as parts:
-        clock, chance = Clock(), Chance()
-        trust = settings.security.mode == "enforced"
         enforced = enforcement(settings, parts.audit, clock, chance) if trust else None
         node = Node(settings, parts, clock, chance, enforced)
         with node.deliveries() as later:

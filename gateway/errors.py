@@ -163,6 +163,7 @@ ERRORS: dict[type[GatewayError], WireCodes] = {
     Unauthenticated: WireCodes("AR", "207", "XDSRegistryError", 401, "login", 1),
     TooManyRequests: WireCodes("AE", "207", "XDSRegistryBusy", 429, "throttled", 3),
     Forbidden: WireCodes("AR", "207", "XDSRegistryError", 403, "forbidden", 1),
+    UnknownNode: WireCodes("AR", "207", "XDSRegistryError", 403, "security", 1),
     Unavailable: WireCodes("AE", "207", "XDSUnavailableCommunity", 503, "transient", 3),
     ConfigurationError: WireCodes("AR", "207", "XDSRegistryError", 500, "exception", 2),
     DamagedContent: WireCodes("AE", "207", "XDSRepositoryError", 500, "exception", 1),

@@ -48,6 +48,7 @@ ISSUE_TYPES = {
 XDS = {
     "XDSDocumentUniqueIdError",
     "XDSMissingHomeCommunityId",
+    "XDSRegistryBusy",
     "XDSRegistryError",
     "XDSRegistryMetadataError",
     "XDSRegistryOutOfResources",
@@ -62,7 +63,7 @@ XDS = {
     "XDSUnknownRepositoryId",
     "XDSUnknownStoredQuery",
 }
-STATUSES = {400, 403, 404, 410, 413, 500, 503}
+STATUSES = {400, 401, 403, 404, 410, 413, 429, 500, 503}
 TABLE_0357 = {"100", "101", "102", "103", "200", "201", "202", "203", "204", "205", "206", "207"}
 
 

@@ -75,12 +75,19 @@ class Enforcement:
         return lambda url: self.speaker.header(caller, url, audiences.get(url, ""))
 
 
-def enforcement(settings: Settings, audit: AuditLog, clock: Clock, chance: Chance) -> Enforcement:
-    """Raises ConfigurationError that names the file and what is wrong with it."""
-    security, base = settings.security, settings.base_url
+def contexts_of(settings: Settings, clock: Clock) -> Contexts:
+    """What the node's files make; nothing else of enforced mode. Raises ConfigurationError."""
     for peer in settings.peers:
         if any(url.startswith("http:") for url in (peer.xca, peer.xcpd, peer.fhir)):
             raise ConfigurationError(f"peers: {peer.name or peer.id} has an http address; enforced mode asks by https")
+    contexts = Contexts(settings, Keeper(settings, clock.monotonic))
+    _try(contexts)
+    return contexts
+
+
+def enforcement(settings: Settings, audit: AuditLog, clock: Clock, chance: Chance) -> Enforcement:
+    """Raises ConfigurationError that names the file and what is wrong with it."""
+    security, base = settings.security, settings.base_url
     server = _token_server(settings, clock, chance) if security.clients else None
     keeper = Keeper(settings, clock.monotonic, server.issuer() if server else None)
     contexts = Contexts(settings, keeper)
