@@ -22,14 +22,15 @@ from gateway.fhir.audit_events import Trail
 from gateway.fhir.server import FhirServices
 from gateway.fhir.trust import TrustFaces
 from gateway.ihe import iti10, iti46, iti64
-from gateway.ihe._client import Call, Peer, Poster
+from gateway.ihe._client import Call, Peer, Poster, nobody
 from gateway.ihe._continuation import KEPT as POINTERS
 from gateway.ihe._continuation import KEPT_S as POINTERS_S
 from gateway.ihe._continuation import Continuations
 from gateway.ihe._held import Held, Remembered
 from gateway.ihe._later import Deliveries, allowed
+from gateway.ihe._mllp_client import plain
 from gateway.ihe._remembered import CONTINUATION, CORRELATIONS, QUERY
-from gateway.ihe._soap import WireResponse
+from gateway.ihe._soap import Asker, WireResponse
 from gateway.ihe._transaction import Sender
 from gateway.ihe._v2 import Replies, V2Services, answer, failed
 from gateway.ihe._v3 import CORRELATION_S, Later, V3Services
@@ -39,10 +40,13 @@ from gateway.model.caller import UNRESTRICTED, Caller, Scope
 from gateway.model.clock import Chance, Clock
 from gateway.model.identity import PatientId
 from gateway.model.resource import ReferenceClause, SearchPlan
-from gateway.ports import MedicalIdAgency, Outbox
+from gateway.ports import MedicalIdAgency
 from gateway.profiles.validator import Validator
 from gateway.profiles.xml_format import FhirXml
 from gateway.sandbox.medical_id import SandboxAgency
+from gateway.serve import outgoing
+from gateway.serve.authentication import Connected, Open
+from gateway.serve.enforcing import Enforcement, contexts_of, enforcement
 from gateway.serve.http import FederatedQuestion, HttpServices, create_app
 from gateway.serve.metrics import MllpMetrics
 from gateway.serve.mllp import MllpServer
@@ -230,7 +234,7 @@ def quality_of_node(settings: Settings, parts: Storage) -> Quality:
     return merged(counted())
 
 
-def scope_of(caller: Caller, transaction: str) -> Scope:
+def open_to(caller: Caller, transaction: str) -> Scope:
     """Policy of open mode: the loopback caller sees everything."""
     return UNRESTRICTED
 
@@ -243,9 +247,11 @@ class Node:
     parts: Storage
     clock: Clock = field(default_factory=Clock)
     chance: Chance = field(default_factory=Chance)
+    enforced: Enforcement | None = None
+    """Of enforced mode; None: open mode."""
 
     @property
-    def enforced(self) -> bool:
+    def is_enforced(self) -> bool:
         return self.settings.security.mode == "enforced"
 
     def access(self) -> Access:
@@ -254,7 +260,7 @@ class Node:
 
     @property
     def scope_of(self) -> ScopeOf:
-        return self.access().scope if self.enforced else scope_of
+        return self.access().scope if self.is_enforced else open_to
 
     def guard(self) -> Guard:
         return Guard(self.parts.facts, self.parts.consents, self.parts.audit)
@@ -275,7 +281,9 @@ class Node:
     def documents(self) -> DocumentServices:
         community = self.settings.community
         return DocumentServices(
-            documents=GuardedDocuments(self.parts.documents, self.guard()) if self.enforced else self.parts.documents,
+            documents=GuardedDocuments(self.parts.documents, self.guard())
+            if self.is_enforced
+            else self.parts.documents,
             blobs=self.parts.blobs,
             identities=self.parts.identities,
             audit=self.parts.audit,
@@ -338,7 +346,9 @@ class Node:
     def fhir(self) -> FhirServices:
         community, http = self.settings.community, self.settings.http
         return FhirServices(
-            resources=GuardedResources(self.parts.resources, self.guard()) if self.enforced else self.parts.resources,
+            resources=GuardedResources(self.parts.resources, self.guard())
+            if self.is_enforced
+            else self.parts.resources,
             audit=self.parts.audit,
             rules=SearchRules(
                 base=f"{http.url}/fhir",
@@ -353,7 +363,7 @@ class Node:
             render_xml=fhir_xml().render,
             parse_xml=fhir_xml().parse,
             check=validator().check,
-            permit=self.access().fhir if self.enforced else None,
+            permit=self.access().fhir if self.is_enforced else None,
             trust=self.trust(),
             persons_of=self.parts.facts.persons_of,
         )
@@ -422,13 +432,15 @@ class Node:
         for one in self.settings.notify:
             wanted = frozenset(domains(self.settings, one.authorities, "notify"))
             to = iti10.Receiver(one.name, one.host, one.port, one.application, one.facility, wanted, one.timeout_s)
+            wrap = outgoing.mllp(self.enforced.contexts) if self.enforced else plain
             if one.url:
                 v3 = iti46.Receiver(one.name, one.url, one.device, wanted, one.timeout_s)
-                consumers.append(iti46.consumer(v3, Call(_session(), self.clock, self.chance), community.id))
+                call = Call(cast(Poster, self._session()), self.clock, self.chance)
+                consumers.append(iti46.consumer(v3, call, community.id))
             elif one.registry:
-                registries.append(iti64.consumer(to, self.clock, own, community.affinity_domain, find))
+                registries.append(iti64.consumer(to, self.clock, own, community.affinity_domain, find, wrap))
             else:
-                consumers.append(iti10.consumer(to, self.clock, own, find))
+                consumers.append(iti10.consumer(to, self.clock, own, find, wrap))
         told = partial(Notifier, parts.outbox, parts.keeping, parts.audit, self.persons().cross_reference, self.clock)
         return told(consumers), told(registries, MOVED)
 
@@ -437,9 +449,9 @@ class Node:
     ) -> HttpServices:
         documents, persons = self.documents(), self.v3(later)
 
-        def soap(path: str, content_type: str, body: BinaryIO, caller: Caller) -> WireResponse:
+        def soap(path: str, content_type: str, body: BinaryIO, caller: Caller, asker: Asker | None) -> WireResponse:
             services = persons if path in ihe.PERSON_PATHS else documents
-            return ihe.dispatch(path, content_type, body, services, caller)
+            return ihe.dispatch(path, content_type, body, services, caller, asker)
 
         return HttpServices(
             fhir=self.fhir(),
@@ -455,6 +467,9 @@ class Node:
             max_upload_bytes=max_upload_bytes(self.settings),
             counts=counts,
             medical_ids=self.medical_ids(),
+            authentication=self.enforced.authentication if self.enforced else Open(),
+            tokens=self.enforced.token_api if self.enforced else None,
+            strict_401=self.settings.security.iua_strict_401,
         )
 
     def federate(self, documents: DocumentServices, question: FederatedQuestion, caller: Caller) -> dict[str, Any]:
@@ -464,13 +479,9 @@ class Node:
         types = tuple(_DOCUMENT_TYPES[word] for word in question.types)
         own = self.settings.community
         communities = [Community(own.id, own.name, own_registry(documents, scope))]
-        with requests.Session() as session:
-            # A proxy or a .netrc of the environment is for people's browsers; peers stand in the configuration.
-            session.trust_env = False
-            adapter = HTTPAdapter(pool_maxsize=max(10, len(self.settings.peers)))
-            session.mount("http://", adapter)
-            session.mount("https://", adapter)
-            call = Call(cast(Poster, session), self.clock, self.chance)
+        with self._session() as session:
+            security = self.enforced.security_of(caller) if self.enforced else nobody
+            call = Call(cast(Poster, session), self.clock, self.chance, security=security)
             communities += [
                 Community(peer.id, peer.name, _ask_peer(peer, call, abroad)) for peer in self.settings.peers if peer.xca
             ]
@@ -492,6 +503,27 @@ class Node:
             ).by(caller)
         )
         return answer.as_json()
+
+    def _session(self) -> requests.Session:
+        """For questions to peers: of open mode any, of enforced mode by TLS with certificates alone."""
+        if self.enforced:
+            return self.enforced.session()
+        session = requests.Session()
+        # A proxy or a .netrc of the environment is for people's browsers; whom we talk to stands in the configuration.
+        session.trust_env = False
+        adapter = HTTPAdapter(pool_maxsize=max(10, len(self.settings.peers)))
+        session.mount("http://", adapter)
+        session.mount("https://", adapter)
+        return session
+
+    @contextmanager
+    def deliveries(self) -> Iterator[Deliveries]:
+        """What answers to other communities go out by that are not given on the same connection."""
+        later = Deliveries(cast(Poster, self._session()), self.parts.outbox)
+        try:
+            yield later
+        finally:
+            later.close()
 
     def _shared_id(self, patient: PatientId, scope: Scope) -> PatientId:
         """The id other communities can know the person by: the medical ID, else the insured-person id, else the id
@@ -551,28 +583,39 @@ def serve(settings: Settings, roles: tuple[str, ...] = ROLES, *, announce: Calla
     """Runs a node until SIGTERM or SIGINT. Raises ConfigurationError and Unavailable before it listens; `announce`
     is called when it does."""
     check_may_serve(settings, roles)
-    with storage(settings) as parts, _deliveries(parts.outbox) as later:
-        listening: dict[str, Any] = {}
-        node = Node(settings, parts)
-        counts = MllpMetrics()
-        listeners: list[Listener] = []
-        if "http" in roles:
-            shown = counts.render if "mllp" in roles else str
-            http = HttpServer(settings, create_app(node.http(listening, shown, later)))
-            listening["http"] = lambda: http.listening
-            listeners.append(http)
-        if "mllp" in roles:
-            mllp = _mllp(node, counts)
-            listening["mllp"] = lambda: mllp.listening
-            listeners.append(mllp)
-        listeners.append(_notifying(node))
-        trust = TrustParts(parts.trail, parts.audit, parts.keeping, parts.outbox, parts.identities, node.clock)
-        listeners += [Worker(work) for work in works(settings, trust)]
-        _lived(parts, "110120", roles)
-        _LOG.info("process %s serves %s", os.getpid(), ", ".join(roles))
-        run_until_signal(Together(*listeners), announce)
-        _lived(parts, "110121", roles)
-        _LOG.info("stopped; %s threads left", threading.active_count() - 1)
+    clock, chance = Clock(), Chance()
+    trust = settings.security.mode == "enforced"
+    if trust:
+        contexts_of(settings, clock)  # before anything is made
+    with storage(settings) as parts:
+        enforced = enforcement(settings, parts.audit, clock, chance) if trust else None
+        node = Node(settings, parts, clock, chance, enforced)
+        with node.deliveries() as later:
+            _listen(node, roles, later, announce)
+
+
+def _listen(node: Node, roles: tuple[str, ...], later: Later, announce: Callable[[], None]) -> None:
+    parts, listening = node.parts, dict[str, Any]()
+    counts = MllpMetrics()
+    listeners: list[Listener] = []
+    if "http" in roles:
+        shown = counts.render if "mllp" in roles else str
+        guard = node.enforced.guard() if node.enforced else None
+        http = HttpServer(node.settings, create_app(node.http(listening, shown, later)), guard)
+        listening["http"] = lambda: http.listening
+        listeners.append(http)
+    if "mllp" in roles:
+        mllp = _mllp(node, counts)
+        listening["mllp"] = lambda: mllp.listening
+        listeners.append(mllp)
+    listeners.append(_notifying(node))
+    trust = TrustParts(parts.trail, parts.audit, parts.keeping, parts.outbox, parts.identities, node.clock)
+    listeners += [Worker(work) for work in works(node.settings, trust)]
+    _lived(parts, "110120", roles)
+    _LOG.info("process %s serves %s", os.getpid(), ", ".join(roles))
+    run_until_signal(Together(*listeners), announce)
+    _lived(parts, "110121", roles)
+    _LOG.info("stopped; %s threads left", threading.active_count() - 1)
 
 
 def _notifying(node: Node) -> Worker:
@@ -591,30 +634,21 @@ def _lived(parts: Storage, type_: str, roles: Sequence[str]) -> None:
     parts.audit.record(AuditRecord("110100", type_, "E", 0, "musubi serve", detail=" ".join(roles)))
 
 
-def _session() -> Poster:
-    """A proxy or a .netrc of the environment is for people's browsers; whom we talk to stands in the configuration."""
-    session = requests.Session()
-    session.trust_env = False
-    return cast(Poster, session)
-
-
-@contextmanager
-def _deliveries(outbox: Outbox) -> Iterator[Deliveries]:
-    """What answers to other communities go out by that are not given on the same connection."""
-    later = Deliveries(_session(), outbox)
-    try:
-        yield later
-    finally:
-        later.close()
-
-
 def _mllp(node: Node, counts: MllpMetrics) -> MllpServer:
-    services = node.v2()
+    services, enforced = node.v2(), node.enforced
 
     def handle(block: Block, address: str) -> Replies:
         return answer(block, address, services)
 
+    def of_node(block: Block, connected: Connected) -> Replies:
+        def scope(caller: Caller, transaction: str) -> Scope:
+            return services.scope_of(replace(caller, node=connected.node.id), transaction)
+
+        return answer(block, connected.address, replace(services, scope_of=scope, may=connected.node.may))
+
     def not_handled(block: Block, error: Exception) -> Replies:
         return failed(block, error, services)
 
-    return MllpServer(node.settings.mllp, handle, not_handled, counts)
+    secured = enforced.mllp(of_node) if enforced else None
+    per_node = node.settings.security.connections_per_node
+    return MllpServer(node.settings.mllp, handle, not_handled, counts, secured, per_node)

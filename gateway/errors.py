@@ -42,7 +42,10 @@ and values stay out of it.
     |   |-- UpdateIdentifier     a logicalID nobody has
     |   |-- UpdateObjectType     of something that cannot be updated so
     |-- RemoveDocuments          a document that cannot be removed
+    |-- Unauthenticated          who asks is not known
     |-- Forbidden                policy says no
+    |   |-- UnknownNode          the system at the other end is none of ours
+    |-- TooManyRequests          one caller asks for more than its share
     |-- Conflict                 somebody else changed it first
     |-- Unavailable              a part we need is not reachable
     |-- ConfigurationError       the operator has to change something
@@ -177,6 +180,15 @@ class UpdateObjectType(UpdateError): ...
 class RemoveDocuments(GatewayError): ...
 
 
+class Unauthenticated(GatewayError):
+    """`error` is the word of RFC 6750 3.1, empty when no token came at all; `detail` is for the audit trail only."""
+
+    def __init__(self, text: str, error: str = "", detail: str = "") -> None:
+        super().__init__(text)
+        self.error = error
+        self.detail = detail
+
+
 class Forbidden(GatewayError):
     """`reason`: which rule said no; for the audit trail, the caller hears the text alone."""
 
@@ -186,6 +198,17 @@ class Forbidden(GatewayError):
 
 
 class Conflict(GatewayError): ...
+
+
+class UnknownNode(Forbidden): ...
+
+
+class TooManyRequests(GatewayError):
+    """`retry_after_s`: when asking again makes sense."""
+
+    def __init__(self, text: str, retry_after_s: int = 1) -> None:
+        super().__init__(text)
+        self.retry_after_s = max(1, retry_after_s)
 
 
 class Unavailable(GatewayError): ...
@@ -246,7 +269,10 @@ ERRORS: dict[type[GatewayError], WireCodes] = {
     UpdateIdentifier: WireCodes("AE", "204", "XDSMetadataIdentifierError", 404, "not-found", 1),
     UpdateObjectType: WireCodes("AE", "207", "XDSObjectTypeError", 422, "business-rule", 1),
     RemoveDocuments: WireCodes("AE", "207", "XDSRemoveDocumentsError", 422, "processing", 1),
+    Unauthenticated: WireCodes("AR", "207", "XDSRegistryError", 401, "login", 1),
+    TooManyRequests: WireCodes("AE", "207", "XDSRegistryBusy", 429, "throttled", 1),
     Forbidden: WireCodes("AR", "207", "XDSRegistryError", 403, "forbidden", 1),
+    UnknownNode: WireCodes("AR", "207", "XDSRegistryError", 403, "forbidden", 1),
     Conflict: WireCodes("AE", "207", "XDSRegistryError", 409, "conflict", 1),
     Unavailable: WireCodes("AE", "207", "XDSUnavailableCommunity", 503, "transient", 3),
     ConfigurationError: WireCodes("AR", "207", "XDSRegistryError", 500, "exception", 2),

@@ -20,6 +20,7 @@ _DATABASE_URL = r"^[a-z][a-z0-9+]*://"
 _INSTITUTION = r"^([0-9]{10})?$"
 _FACILITY_NUMBER = r"^(0[1-9]|[1-3][0-9]|4[0-7])[0-9]{8}$"
 _DAY = r"^([0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01]))?$"
+_ORIGIN = r"^(https?://[^/?#]+)?$"
 
 _FORMS = {
     OID: "an OID: numbers with points between them, 1.2.392...",
@@ -28,6 +29,7 @@ _FORMS = {
     _INSTITUTION: "the 10 digits of a 医療機関番号",
     _FACILITY_NUMBER: "the 10 digits of a 医療機関番号, a prefecture (01 to 47) first",
     _DAY: "a day, YYYY-MM-DD",
+    _ORIGIN: "scheme, host and port: https://gw.example:8443",
 }
 """Patterns in words, for whoever wrote something else."""
 
@@ -68,6 +70,9 @@ class Http(Section):
     """Requests answered at the same time in one process."""
     max_body_bytes: int = 16 * 1024 * 1024
     """Largest request body read, in bytes; one larger is refused with 413 before it is parsed."""
+
+    public_url: str = Field(default="", pattern=_ORIGIN)
+    """How others reach this node, when it is not by host and port: behind a name, or from all addresses."""
 
     @property
     def url(self) -> str:
@@ -171,9 +176,120 @@ class AuditSettings(Section):
     """Persons (CX) whose every access raises an alert."""
 
 
+class Tls(Section):
+    """Our certificate, and whose we take. docs/enforced.md"""
+
+    cert_file: str = ""
+    """PEM: our certificate, then those between it and the CA."""
+    key_file: str = ""
+    """PEM, without a password, readable by the node's account alone."""
+    ca_file: str = ""
+    """PEM: the certification authorities of the federation. Those of the system are never used."""
+    crl_file: str = ""
+    """PEM: their revocation lists."""
+    revocation: Literal["hard", "soft"] = "hard"
+    """hard: without a list in force nobody connects. soft: an old list is used, with an alert."""
+    dhe: bool = False
+    """Also the DHE suites of TLS 1.2, for a peer that has no ECDHE."""
+
+
+class NodeSettings(Section):
+    """A system that may connect, known by the public key of its certificate. Two blocks of one id while a key changes."""
+
+    cert_file: str
+    id: str = Field(pattern=COMMUNITY_ID, max_length=72)
+    name: str = ""
+    communities: tuple[str, ...] = ()
+    """Further homeCommunityIds its assertions and tokens may speak for."""
+    organizations: tuple[str, ...] = ()
+    """Ids of organisations its assertions may speak for; empty: any."""
+    transactions: tuple[str, ...] = ()
+    """ITI-18, ITI-8, rest ...: all that it may do; empty: any."""
+    proxy: bool = False
+    """It ends TLS for others and says whose certificate it saw (X-SSL-Client-Cert)."""
+
+
+class SamlIssuerSettings(Section):
+    """Whose assertions count, and for whom they have to be made out."""
+
+    issuer: str = Field(min_length=1)
+    cert_file: str
+    audience: str = Field(min_length=1)
+    confirmations: tuple[Literal["bearer", "holder-of-key", "sender-vouches"], ...] = ("bearer", "holder-of-key")
+    max_lifetime_s: int = Field(default=3600, ge=1, le=4 * 3600)
+    """Of a bearer assertion."""
+
+
+class JwtIssuerSettings(Section):
+    """Whose access tokens count."""
+
+    issuer: str = Field(min_length=1)
+    audience: str = Field(min_length=1)
+    jwks_file: str = ""
+    jwks_url: str = ""
+    algorithms: tuple[Literal["RS256", "RS384", "ES256", "ES384"], ...] = ("RS256", "RS384", "ES256", "ES384")
+    max_lifetime_s: int = Field(default=3600, ge=1, le=3600)
+    introspection_url: str = ""
+    """ITI-102: asked for each token instead of reading it; answers are kept for at most a minute."""
+    client_id: str = ""
+    """Who we are to the introspection endpoint."""
+    client_secret_file: str = ""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "JwtIssuerSettings":
+        if sum(map(bool, (self.jwks_file, self.jwks_url, self.introspection_url))) != 1:
+            raise ValueError("one of jwks_file, jwks_url and introspection_url")
+        if bool(self.introspection_url) != bool(self.client_id and self.client_secret_file):
+            raise ValueError("introspection_url comes with client_id and client_secret_file")
+        return self
+
+
+class ClientSettings(Section):
+    """A system that gets its tokens from this node (client_credentials with private_key_jwt)."""
+
+    id: str = Field(min_length=1)
+    jwks_file: str
+    scopes: tuple[str, ...]
+    """SMART v2, system/..."""
+    name: str = ""
+    role: str = ""
+    """code^^scheme that its tokens carry."""
+    purpose: str = ""
+    """XSPA word that its tokens carry."""
+    organization: str = ""
+    """Id (URI) of the organisation its tokens carry."""
+
+
+class SamlSigner(Section):
+    """With what our questions to peers are signed (XUA)."""
+
+    issuer: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+
+
 class Security(Section):
     mode: Literal["open", "enforced"] = "enforced"
     """open: loopback only, no TLS, no assertion, for trials and tests. enforced: everything else."""
+    skew_s: int = Field(default=60, ge=0, le=180)
+    """By how much clocks may differ."""
+    replay: Literal["node", "strict"] = "node"
+    """node: an assertion comes from one node only. strict: it comes once."""
+    iua_strict_401: bool = False
+    """401 also for scope and policy, as IUA has it; else 403, as RFC 6750 has it."""
+    connections_per_node: int = Field(default=32, ge=1, le=10_000)
+    connections_per_address: int = Field(default=128, ge=1, le=10_000)
+    """Before the handshake says who it is."""
+    requests_per_second: float = Field(default=100, gt=0)
+    """Of one node."""
+    burst: int = Field(default=200, ge=1)
+    token_key_file: str = ""
+    """PEM, P-256: signs the tokens of `[[security.clients]]`. Empty: a key of this process, gone at its end."""
+    saml: SamlSigner = SamlSigner()
+    nodes: tuple[NodeSettings, ...] = ()
+    saml_issuers: tuple[SamlIssuerSettings, ...] = ()
+    jwt_issuers: tuple[JwtIssuerSettings, ...] = ()
+    clients: tuple[ClientSettings, ...] = ()
     grants: tuple[GrantSettings, ...] = ()
 
 
@@ -271,6 +387,8 @@ class Peer(Section):
     timeout_s: float = Field(default=10, gt=0, le=300)
     documents_per_request: int = Field(default=0, ge=0)
     """0: all wanted documents in one ITI-39; some gateways take one at a time."""
+    audience: str = ""
+    """What it wants assertions to be made out for; empty: the URL that is asked."""
 
 
 class Federation(Section):
@@ -338,6 +456,7 @@ class Settings(Section):
     blobs: BlobStore = BlobStore()
     http: Http = Http()
     mllp: Mllp = Mllp()
+    tls: Tls = Tls()
     security: Security = Security()
     consent: ConsentSettings = ConsentSettings()
     break_glass: BreakGlassSettings = BreakGlassSettings()
@@ -357,6 +476,18 @@ class Settings(Section):
     participants: tuple[ParticipantSettings, ...] = ()
     directory: Path = Field(default=Path(), exclude=True)
     """Folder of the configuration file: relative paths and rejects.jsonl belong there."""
+
+    @property
+    def base_url(self) -> str:
+        """Scheme, host and port others reach this node by."""
+        if self.http.public_url:
+            return self.http.public_url
+        scheme = "http" if self.security.mode == "open" else "https"
+        return scheme + self.http.url.removeprefix("http")
+
+    def file(self, name: str) -> Path:
+        """A file the configuration names; a relative path counts from its folder."""
+        return (self.directory / name).resolve()
 
     @property
     def known_authorities(self) -> tuple[Authority, ...]:
@@ -440,15 +571,32 @@ def max_upload_bytes(settings: Settings) -> int:
 
 
 def check_may_serve(settings: Settings, roles: Collection[str] = ("http",)) -> None:
-    """Open mode is for loopback; enforced mode is not built yet and says so, rather than run without a guard."""
+    """Open mode is for loopback; enforced mode needs what it enforces with. Raises ConfigurationError that says what is
+    missing. Whether the files hold what they should is found when they are read (services/trust.py)."""
     if settings.security.mode == "enforced":
-        raise ConfigurationError(
-            'security.mode = "enforced" needs certificates and policy, which come with the trust work; '
-            'set security.mode = "open" to try the node on a loopback address'
-        )
+        if missing := _missing(settings):
+            raise ConfigurationError(
+                f'security.mode = "enforced" lacks {", ".join(missing)} (docs/enforced.md; `musubi pki demo DIR` makes '
+                'keys for a trial); security.mode = "open" is for a trial on a loopback address'
+            )
+        return
     for role, host in (("http", settings.http.host), ("mllp", settings.mllp.host)):
         if role in roles and not is_loopback(host):
             raise ConfigurationError(f'security.mode = "open" is for loopback only, but {role}.host is {host!r}')
+
+
+def _missing(settings: Settings) -> list[str]:
+    tls, security = settings.tls, settings.security
+    missing = [f"tls.{name}" for name in ("cert_file", "key_file", "ca_file") if not getattr(tls, name)]
+    if not tls.crl_file and tls.revocation == "hard":
+        missing.append("tls.crl_file")
+    if not security.nodes:
+        missing.append("[[security.nodes]]")
+    signer = security.saml
+    if any((signer.issuer, signer.cert_file, signer.key_file)):
+        parts = ("issuer", "cert_file", "key_file")
+        missing += [f"security.saml.{name}" for name in parts if not getattr(signer, name)]
+    return missing
 
 
 def _overlay(raw: dict[str, Any], environment: dict[str, str]) -> None:

@@ -67,6 +67,7 @@ XDS = {
     "XDSUnreferencedObjectException",
     "XDSDocumentUniqueIdError",
     "XDSMissingHomeCommunityId",
+    "XDSRegistryBusy",
     "XDSRegistryError",
     "XDSRegistryMetadataError",
     "XDSRegistryOutOfResources",
@@ -81,7 +82,7 @@ XDS = {
     "XDSUnknownRepositoryId",
     "XDSUnknownStoredQuery",
 }
-STATUSES = {400, 403, 404, 409, 410, 413, 422, 500, 503}
+STATUSES = {400, 401, 403, 404, 409, 410, 413, 422, 429, 500, 503}
 TABLE_0357 = {"100", "101", "102", "103", "200", "201", "202", "203", "204", "205", "206", "207"}
 
 

@@ -62,7 +62,7 @@ def test_a_variable_that_names_no_key_is_nothing_to_us(loaded: Any, name: str) -
         (
             "[[peers]]\nid = 'urn:oid:1.2'\nurl = 'x'",
             "DIR/musubi.toml: unknown key 'peers.0.url' "
-            "(known here: documents_per_request, fhir, id, name, timeout_s, xca, xcpd)",
+            "(known here: audience, documents_per_request, fhir, id, name, timeout_s, xca, xcpd)",
         ),
         ("directory = '/'", "unknown key 'directory' (paths count from the folder of the configuration file)"),
         ("[[authorities]]\noid = 'TOKYO'", "authorities.0.oid has to be an OID: numbers with points between them"),
@@ -158,9 +158,46 @@ def test_open_mode_elsewhere_may_not(host: str) -> None:
         check_may_serve(Settings.model_validate({"http": {"host": host}, "security": {"mode": "open"}}))
 
 
-def test_enforced_mode_is_not_pretended() -> None:
-    with pytest.raises(ConfigurationError, match="come with the trust work"):
+def test_enforced_mode_says_what_it_lacks() -> None:
+    with pytest.raises(ConfigurationError) as found:
         check_may_serve(Settings())
+    for missing in ("tls.cert_file", "tls.key_file", "tls.ca_file", "tls.crl_file", "[[security.nodes]]"):
+        assert missing in str(found.value)
+    given: dict[str, Any] = {
+        "tls": dict.fromkeys(("cert_file", "key_file", "ca_file"), "x.pem") | {"revocation": "soft"},
+        "security": {"nodes": [{"cert_file": "a.pem", "id": "urn:oid:1.2"}]},
+        "http": {"host": "0.0.0.0"},
+    }
+    check_may_serve(Settings.model_validate(given))
+    given["security"]["saml"] = {"issuer": "x"}
+    with pytest.raises(ConfigurationError, match=r"security.saml.cert_file, security.saml.key_file"):
+        check_may_serve(Settings.model_validate(given))
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ("[[security.jwt_issuers]]\nissuer = 'a'\naudience = 'b'", "one of jwks_file, jwks_url"),
+        (
+            "[[security.jwt_issuers]]\nissuer = 'a'\naudience = 'b'\njwks_file = 'c'\nalgorithms = ['HS256']",
+            "security.jwt_issuers.0.algorithms.0",
+        ),
+        (
+            "[[security.jwt_issuers]]\nissuer = 'a'\naudience = 'b'\nintrospection_url = 'https://c'",
+            "client_id and client_secret_file",
+        ),
+        (
+            "[[security.saml_issuers]]\nissuer = 'a'\ncert_file = 'b'\naudience = 'c'\nmax_lifetime_s = 14401",
+            "security.saml_issuers.0.max_lifetime_s",
+        ),
+        ("[[security.nodes]]\ncert_file = 'a'\nid = 'b'", "urn:oid:"),
+        ("[[security.grants]]\nrole = 'a'\npurposes = []\nactions = ['write']\ntypes = []", "actions.0"),
+        ("[tls]\nverify = false", "unknown key 'tls.verify'"),
+        ("[http]\npublic_url = 'https://a.example/x'", "scheme, host and port"),
+    ],
+)
+def test_what_is_wrong_with_trust_is_said_with_its_key(refused: Any, row: str, words: str) -> None:
+    assert words in refused(row)
 
 
 def test_the_address_of_the_node() -> None:

@@ -1,259 +1,189 @@
-"""A node in enforced mode with a few persons, facilities, labels and kinds of data, and callers to try it with."""
+"""A federation on one machine for tests of enforced mode: an authority, two nodes, strangers, issuers, a running node."""
 
-import io
+import json
+import socket
+import ssl
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, quote
 
-import orjson
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtendedKeyUsageOID
+from joserfc.jwk import ECKey
 
-from gateway import app, ihe
-from gateway.fhir import FhirRequest, FhirResponse, FhirServices, handle
-from gateway.model.audit import AuditRecord
-from gateway.model.caller import Caller
-from gateway.model.clock import Clock
-from gateway.model.identity import PatientId
-from gateway.model.ingest import Kept, KeptMessage
-from gateway.services.persons.patients import patient_id
-from gateway.services.policy.access import NOTHING
-from gateway.services.search import index
-from gateway.settings import Settings
-from gateway.storage.opening import Storage
-from tests.storage.making import message, outcome
+from gateway import app
+from gateway.codec import jwt
+from gateway.model.clock import Chance, Clock
+from gateway.sandbox.pki import Authority, DemoNode, make, private_pem
+from gateway.serve.enforcing import Enforcement, enforcement
+from gateway.serve.http import create_app
+from gateway.serve.server import HttpServer
+from gateway.settings import Settings, load
+from tests.saml_parts import Text
 
-ARC = "1.2.392.200119.99999"
-HOSPITAL, CLINIC, PHARMACY = f"{ARC}.2", f"{ARC}.4", f"{ARC}.5"
-MEDICAL_ID = f"{ARC}.3"
-ROLES = f"{ARC}.30"
-CATEGORY = "http://jpfhir.jp/fhir/core/CodeSystem/JP_SimpleObservationCategory_CS"
-LABEL = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
-PRIVACY = "http://terminology.hl7.org/CodeSystem/consentscope"
-REASON = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
-
-GRANTS = [
-    {"role": f"DOCTOR^^{ROLES}", "purposes": ["TREATMENT", "EMERGENCY"], "actions": ["query", "retrieve", "read"],
-     "types": ["*"], "confidentiality": "R"},
-    {"role": f"PHARMACIST^^{ROLES}", "purposes": ["TREATMENT"], "actions": ["query", "retrieve", "read"],
-     "types": ["Patient", "MedicationRequest", "AllergyIntolerance", "Observation?category=laboratory",
-               f"DocumentReference?category={ARC}.10.1|medication"]},
-    {"role": f"CLERK^^{ROLES}", "purposes": ["OPERATIONS", "TREATMENT"], "actions": ["query", "read"],
-     "types": ["Patient", "Coverage"]},
-    {"role": f"PATIENT^^{ROLES}", "purposes": ["REQUEST"], "actions": ["query", "retrieve", "read"], "types": ["*"]},
-    {"role": f"INSURER^^{ROLES}", "purposes": ["PAYMENT"], "actions": ["query", "read"], "types": ["Coverage"],
-     "relation": "required"},
-    {"role": f"COMPANY-DOCTOR^^{ROLES}", "purposes": ["OPERATIONS"], "actions": ["query", "read"],
-     "types": ["Patient", "Observation?category=vital-signs"], "relation": "required"},
-    {"role": f"DESK^^{ROLES}", "purposes": ["OPERATIONS"], "actions": ["query", "read", "submit"],
-     "types": ["Consent", "Patient"]},
-    {"role": f"PRIVACY^^{ROLES}", "purposes": ["OPERATIONS"], "actions": ["query", "read", "submit"],
-     "types": ["AuditEvent"]},
-]  # fmt: skip
-
-NOW = datetime(2026, 4, 1, 3, 0, tzinfo=UTC)
+HOME_A, HOME_B = "urn:oid:1.2.392.200119.99999.1", "urn:oid:1.2.392.200119.99999.20"
+STS, AUDIENCE = "https://sts.demo.example", "https://gw.demo.example/registry"
+IDP, FHIR_AUDIENCE = "https://idp.demo.example", "https://gw.demo.example/fhir"
+BOTH = (ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH)
 
 
-class Watch:
-    """A clock that a test moves."""
-
-    def __init__(self) -> None:
-        self.now = NOW
-
-    def clock(self) -> Clock:
-        return Clock(lambda: self.now, lambda: self.now.timestamp())
-
-    def passes(self, **more: float) -> None:
-        self.now += timedelta(**more)
-
-
-def settings(directory: Path, **more: Any) -> Settings:
-    given: dict[str, Any] = {
-        "directory": directory,
-        "security": {"mode": "enforced", "grants": GRANTS},
-        "matching": {"mode": "off"},
-        "authorities": [
-            {"oid": HOSPITAL, "namespace": "TOKYO-HP", "name": "東京総合病院"},
-            {"oid": CLINIC, "namespace": "CLINIC", "name": "みなと診療所"},
-            {"oid": PHARMACY, "namespace": "PHARMACY", "name": "はま薬局"},
-            {"oid": MEDICAL_ID, "namespace": "MEDICAL-ID", "kind": "medical-id"},
-        ],
-    }
-    return Settings.model_validate({**given, **more})
-
-
-def caller(role: str = "DOCTOR", purpose: str = "TREATMENT", **more: Any) -> Caller:
-    given: dict[str, Any] = {
-        "node": "n1",
-        "user": f"{role.lower()}-1",
-        "user_name": "山田",
-        "issuer": "https://sts.example",
-        "assertion": "_a1",
-        "roles": (f"{role}^^{ROLES}",),
-        "purpose": purpose,
-        "organization": f"urn:oid:{HOSPITAL}",
-        "home": f"urn:oid:{ARC}.1",
-        "authenticated": NOW.isoformat(),
-    }
-    return Caller(**{**given, **more})
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 @dataclass
-class Region:
-    """The node, and ways to ask it as somebody."""
+class Federation:
+    """Files of `musubi pki demo` and those of strangers, with the authority at hand to issue more."""
 
-    parts: Storage
-    node: app.Node
-    watch: Watch
-    face: FhirServices
+    folder: Path
+    more: str = ""
+    """Appended to musubi.toml."""
+    http_port: int = field(default_factory=free_port)
+    mllp_port: int = field(default_factory=free_port)
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
 
-    def fhir(
-        self, who: Caller, path: str, method: str = "GET", body: Any = None, **headers: str
-    ) -> tuple[int, dict[str, Any]]:
-        """(status, body as JSON)."""
-        answer = self.fhir_raw(who, path, method, body, **headers)
-        return answer.status, orjson.loads(answer.body) if answer.body else {}
+    def __post_init__(self) -> None:
+        make(self.folder, self.now, (DemoNode("node-a", HOME_A), DemoNode("node-b", HOME_B)))
+        keys = {"keys": [{**self.idp.as_dict(private=False), "use": "sig", "kid": "k1"}]}
+        (self.folder / "idp.jwks.json").write_text(json.dumps(keys))
+        self.write()
 
-    def fhir_raw(self, who: Caller, path: str, method: str = "GET", body: Any = None, **headers: str) -> FhirResponse:
-        place, _, query = path.partition("?")
-        data = orjson.dumps(body) if body is not None else b""
-        kind = {"content-type": "application/fhir+json"} if body is not None else {}
-        request = FhirRequest(
-            method, place, parse_qsl(query, keep_blank_values=True), {**kind, **headers}, data, "http://h/fhir"
+    @cached_property
+    def idp(self) -> ECKey:
+        return ECKey.import_key({**ECKey.generate_key("P-256").as_dict(private=True), "kid": "k1"})
+
+    @cached_property
+    def authority(self) -> Authority:
+        from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+        key = load_pem_private_key((self.folder / "ca.key.pem").read_bytes(), None)
+        assert isinstance(key, ec.EllipticCurvePrivateKey)
+        return Authority(key, x509.load_pem_x509_certificate((self.folder / "ca.crt.pem").read_bytes()), self.now)
+
+    def write(self, more: str = "") -> Path:
+        file = self.folder / "musubi.toml"
+        file.write_text(
+            (self.folder / "musubi-enforced.toml").read_text()
+            + f"""
+[http]
+port = {self.http_port}
+[mllp]
+port = {self.mllp_port}
+[[security.jwt_issuers]]
+issuer = "{IDP}"
+jwks_file = "idp.jwks.json"
+audience = "{FHIR_AUDIENCE}"
+{self.more}
+{more}
+"""
         )
-        return handle(request, self.face, who, NOTHING)
+        return file
 
-    def ids(self, who: Caller, path: str) -> set[str]:
-        """Ids of a search over all of its pages; the total has to agree."""
-        found: set[str] = set()
-        status, bundle = self.fhir(who, path)
-        if status == 403:
-            return set()
-        assert status == 200, bundle
-        total = bundle["total"]
-        while True:
-            found |= {entry["resource"]["id"] for entry in bundle.get("entry", ())}
-            more = [one["url"] for one in bundle["link"] if one["relation"] == "next"]
-            if not more:
-                break
-            status, bundle = self.fhir(who, more[0].removeprefix("http://h/fhir"))
-            assert status == 200, bundle
-        assert total == len(found), (path, total, found)
-        return found
+    @property
+    def settings(self) -> Settings:
+        return load(self.folder / "musubi.toml", {})
 
-    def soap(self, who: Caller, path: str, data: bytes) -> bytes:
-        services = self.node.v3() if path in ihe.PERSON_PATHS else self.node.documents()
-        answer = ihe.dispatch(path, "application/soap+xml", io.BytesIO(data), services, who)
-        return b"".join(answer.body)
+    def issue(self, name: str, *usages: x509.ObjectIdentifier, by: Authority | None = None) -> str:
+        """A certificate for a new key, and the name of its files."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        authority = by or self.authority
+        names = [x509.DNSName("localhost"), x509.IPAddress(__import__("ipaddress").ip_address("127.0.0.1"))]
+        certificate = authority.issue(key, name, usages, names)
+        (self.folder / f"{name}.crt.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
+        (self.folder / f"{name}.key.pem").write_bytes(private_pem(key))
+        return name
 
-    def records(self) -> list[Any]:
-        return self.parts.trail.after(0, 100_000)
+    def certificate(self, name: str) -> x509.Certificate:
+        return x509.load_pem_x509_certificate((self.folder / f"{name}.crt.pem").read_bytes())
 
-    def consent(self, patient: PatientId, provision: dict[str, Any] | None, **more: Any) -> str:
-        """Records a Consent through ITI-108; its id."""
-        body = {
-            "resourceType": "Consent",
-            "status": "active",
-            "scope": {"coding": [{"system": PRIVACY, "code": "patient-privacy"}]},
-            "category": [{"coding": [{"system": "http://loinc.org", "code": "59284-0"}]}],
-            "patient": {"identifier": {"system": f"urn:oid:{patient.authority}", "value": patient.value}},
-            "dateTime": self.watch.now.isoformat(),
-            "policy": [{"uri": "https://example.org/policy"}],
-            **({"provision": provision} if provision else {}),
+    def revoke(self, *names: str) -> None:
+        found = self.authority.revocation_list([self.certificate(name) for name in names])
+        (self.folder / "ca.crl.pem").write_bytes(found.public_bytes(Encoding.PEM))
+
+    def client(self, name: str = "node-b") -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(self.folder / "ca.crt.pem")
+        if name:
+            context.load_cert_chain(self.folder / f"{name}.crt.pem", self.folder / f"{name}.key.pem")
+        return context
+
+    def text(self, **more: Any) -> Text:
+        """An assertion for this moment."""
+        now = self.now
+
+        def at(minutes: int) -> str:
+            return (now + timedelta(minutes=minutes)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+        base = Text().with_attribute("homeCommunityId", HOME_B)
+        return replace(
+            base,
+            issued=now,
+            issuer=STS,
+            before=at(-1),
+            after=at(5),
+            conditions=f"<saml:AudienceRestriction><saml:Audience>{AUDIENCE}</saml:Audience></saml:AudienceRestriction>",
+            confirmation='<saml:SubjectConfirmation Method="urn:oasis:names:tc:SAML:2.0:cm:bearer">'
+            f'<saml:SubjectConfirmationData NotOnOrAfter="{at(5)}"/></saml:SubjectConfirmation>',
+            authentication=base.authentication.replace("2026-04-01T02:58:00Z", at(-2)),
             **more,
+        )
+
+    def token(self, **claims: Any) -> str:
+        now = int(self.now.timestamp())
+        made: dict[str, Any] = {
+            "iss": IDP,
+            "sub": "u-0001",
+            "client_id": "viewer",
+            "aud": FHIR_AUDIENCE,
+            "jti": "t-1",
+            "iat": now,
+            "exp": now + 300,
+            "scope": "user/*.rs",
+            "extensions": {
+                "ihe_iua": {
+                    "subject_name": "田中 一郎",
+                    "subject_organization_id": "urn:oid:1.2.392.200119.999.2",
+                    "home_community_id": HOME_B,
+                    "subject_role": [{"system": "urn:oid:1.2.392.200119.999.30", "code": "DOCTOR"}],
+                    "purpose_of_use": [{"system": "urn:oid:2.16.840.1.113883.5.8", "code": "TREAT"}],
+                }
+            },
         }
-        status, kept = self.fhir(caller("DESK", "OPERATIONS"), "/Consent", "POST", body)
-        assert status == 201, kept
-        return str(kept["id"])
+        made.update(claims)
+        made = {name: value for name, value in made.items() if value is not None}
+        return jwt.sign(made, self.idp, "ES256", "at+jwt")
 
 
-def patient(number: str, facility: str = HOSPITAL) -> PatientId:
-    return PatientId(number, facility)
-
-
-def logical(id_: PatientId) -> str:
-    return patient_id(id_)
-
-
-def kept(resource: dict[str, Any], of: str) -> Kept:
-    return Kept.of(index({"meta": {}, **resource}, rank=0, patient=of))
-
-
-def resources(id_: PatientId) -> list[dict[str, Any]]:
-    """One of each kind, labels and dates differing."""
-    who = logical(id_)
-    subject = {"reference": f"Patient/{who}"}
-
-    def named(type_: str, name: str, **more: Any) -> dict[str, Any]:
-        return {"resourceType": type_, "id": f"{name}-{id_.value}-{id_.authority.rpartition('.')[2]}", **more}
-
-    def observation(name: str, category: str, day: str, **more: Any) -> dict[str, Any]:
-        code = {"coding": [{"system": "urn:x", "code": name}]}
-        coded = [{"coding": [{"system": CATEGORY, "code": category}]}]
-        return named("Observation", name, status="final", category=coded, code=code, subject=subject,
-                     effectiveDateTime=day, **more)  # fmt: skip
-
-    restricted = {"meta": {"security": [{"system": LABEL, "code": "R"}]}}
-    secret = {"meta": {"security": [{"system": LABEL, "code": "V"}]}}
-    return [
-        {"resourceType": "Patient", "id": who, "meta": {}, "active": True, "gender": "male", "birthDate": "1950-01-01",
-         "name": [{"family": f"佐藤{id_.value}", "given": ["太郎"]}],
-         "identifier": [{"system": f"urn:oid:{id_.authority}", "value": id_.value}]},
-        observation("lab", "laboratory", "2026-03-01T09:00:00+09:00"),
-        observation("oldlab", "laboratory", "2020-03-01T09:00:00+09:00"),
-        observation("hiv", "laboratory", "2026-03-02T09:00:00+09:00", **restricted),
-        observation("bp", "vital-signs", "2026-03-03T09:00:00+09:00"),
-        named("MedicationRequest", "rx", status="active", intent="order", subject=subject, authoredOn="2026-03-04"),
-        named("AllergyIntolerance", "allergy", patient=subject),
-        named("Condition", "secret", subject=subject, onsetDateTime="2025-12-01", **secret),
-        named("Coverage", "insured", status="active", beneficiary=subject),
-    ]  # fmt: skip
-
-
-def fed(id_: PatientId, shared: str, order: int) -> list[KeptMessage]:
-    """Two messages of a person at a facility: a laboratory result and a prescription, each with two documents."""
-    found = []
-    for n, (class_, scheme, label) in enumerate(
-        (("11502-2", "2.16.840.1.113883.6.1", "N"), ("medication", f"{ARC}.10.1", "N"), ("problem", f"{ARC}.10.1", "R"))
-    ):
-        some = resources(id_)[n::3]
-        one = message(
-            f"{order}{n}", order * 10 + n, f"{id_}{n}", number=id_.value, facility=id_.authority,
-            shared=[PatientId(shared, MEDICAL_ID)] if shared else (), patient=logical(id_),
-            resources=[kept(resource, logical(id_)) for resource in some],
-        )  # fmt: skip
-        documents = tuple(
-            document._replace(
-                classCode=class_, classCodeScheme=scheme, serviceStartTime=f"2026030{n + 1}000000",
-                codes=tuple(
-                    code if code[0] != "confidentialityCode" else (code[0], label, code[2]) for code in document.codes
-                ),
-            )
-            for document in one.documents
-        )  # fmt: skip
-        found.append(replace(one, documents=documents))
-    return found
-
-
-PERSONS = (
-    (patient("1"), "M1"), (patient("1", CLINIC), "M1"), (patient("2"), "M2"), (patient("3"), ""),
-    (patient("3", CLINIC), ""),
-)  # fmt: skip
-"""One known at two facilities under one medical ID, and three others."""
+@dataclass
+class Running:
+    federation: Federation
+    node: app.Node
+    enforced: Enforcement
+    port: int
 
 
 @contextmanager
-def region(directory: Path, **more: Any) -> Iterator[Region]:
-    watch = Watch()
-    chosen = settings(directory, **more)
-    with app.storage(chosen, watch.clock()) as parts:
-        outcomes = [outcome(one) for n, (id_, shared) in enumerate(PERSONS, start=1) for one in fed(id_, shared, n)]
-        parts.keeping.keep(outcomes, lambda one, state: AuditRecord("110107", "ingest", "C", 0, "test"))
-        node = app.Node(chosen, parts, watch.clock())
-        yield Region(parts, node, watch, node.fhir())
-
-
-def cx(id_: PatientId) -> str:
-    return quote(f"urn:oid:{id_.authority}|{id_.value}")
+def running(federation: Federation, **clock: Any) -> Iterator[Running]:
+    """A node of the federation's configuration that listens for HTTP."""
+    settings = federation.settings
+    with app.storage(settings) as parts:
+        made_clock, chance = Clock(**clock), Chance()
+        enforced = enforcement(settings, parts.audit, made_clock, chance)
+        node = app.Node(settings, parts, made_clock, chance, enforced)
+        server = HttpServer(settings, create_app(node.http({"http": lambda: True})), enforced.guard())
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        try:
+            yield Running(federation, node, enforced, settings.http.port)
+        finally:
+            server.stop()
+            thread.join(20)

@@ -17,6 +17,7 @@ from gateway.cli import (  # noqa: F401  isort: skip
     mapping,
     match,
     person,
+    pki,
     query,
     report,
     serve,

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import typer
 
@@ -39,10 +39,22 @@ class Check(NamedTuple):
     """An error of somebody else: exit 3, when there is no error of our own."""
 
 
+Asking = Callable[[], Any]
+"""A new requests.Session: of open mode, or with our certificate."""
+
+
 class Answer(NamedTuple):
     status: int
     date: str
     body: bytes
+
+
+def _plain_session() -> Any:
+    import requests
+
+    session = requests.Session()
+    session.trust_env = False
+    return session
 
 
 @app.command()
@@ -90,9 +102,11 @@ def _checks(config: Path | None, now: Callable[[], datetime]) -> Iterator[Check]
         if folder:
             yield space(name, shutil.disk_usage(_existing(folder)).free)
     yield clock(now(), newest)
-    yield own_port(settings)
+    found, asking = keys(settings, now())
+    yield from found
+    yield own_port(settings, asking)
     with ThreadPoolExecutor(max_workers=8) as pool:
-        for checks in pool.map(lambda peer: list(reach(peer, now)), settings.peers):
+        for checks in pool.map(lambda peer: list(reach(peer, now, asking)), settings.peers):
             yield from checks
 
 
@@ -175,25 +189,25 @@ def clock(now: datetime, newest: str) -> Check:
     return Check("clock", "ok", f"{now:%Y-%m-%dT%H:%M:%SZ}" + (f", last change {newest}" if newest else ""))
 
 
-def own_port(settings: Settings) -> Check:
-    answer = _get(f"{settings.http.url}/readyz")
+def own_port(settings: Settings, asking: Asking = _plain_session) -> Check:
+    answer = _get(f"{settings.base_url}/readyz", asking)
     if isinstance(answer, str):
-        return Check("node", "ok", f"not running at {settings.http.url}")
+        return Check("node", "ok", f"not running at {settings.base_url}")
     try:
         ready = bool(json.loads(answer.body)["ready"])
     except (ValueError, KeyError, TypeError):
-        return Check("node", "error", f"another program answers at {settings.http.url}")
+        return Check("node", "error", f"another program answers at {settings.base_url}")
     return Check("node", "ok" if ready else "warning", "runs" if ready else "runs, but is not ready")
 
 
-def reach(peer: Peer, now: Callable[[], datetime]) -> Iterator[Check]:
+def reach(peer: Peer, now: Callable[[], datetime], asking: Asking = _plain_session) -> Iterator[Check]:
     """One line an address of the peer, and one when its clock is another."""
     skew = timedelta()
     for word, url, path in (("xca", peer.xca, "?wsdl"), ("xcpd", peer.xcpd, "?wsdl"), ("fhir", peer.fhir, "/metadata")):
         if not url:
             continue
         name = f"{peer.name or peer.id}, {word} at {url}"
-        answer = _get(url.rstrip("/") + path)
+        answer = _get(url.rstrip("/") + path, asking)
         if isinstance(answer, str):
             yield Check("peer", "error", f"{name}: {answer}", unreachable=True)
             continue
@@ -206,13 +220,55 @@ def reach(peer: Peer, now: Callable[[], datetime]) -> Iterator[Check]:
         yield Check("peer", "warning", f"{peer.name or peer.id}: its clock is {skew.total_seconds():.0f} s from ours")
 
 
-def _get(url: str) -> Answer | str:
+def keys(settings: Settings, now: datetime) -> tuple[list[Check], Asking]:
+    """Certificates, keys and lists of enforced mode, and how to ask with them; nothing to check in open mode."""
+    if settings.security.mode == "open":
+        return [], _plain_session
+    from gateway.model.clock import Clock
+    from gateway.serve import outgoing
+    from gateway.serve.enforcing import contexts_of
+    from gateway.services.trust import anchors
+
+    found = [_secret(path) for path in anchors.secret_files(settings) if path.exists()]
+    try:
+        contexts = contexts_of(settings, Clock())
+    except ConfigurationError as error:
+        return [*found, Check("keys", "error", str(error))], _plain_session
+    held = contexts.anchors()
+    named = [("our certificate", held.certificate)]
+    named += [("the CA", one) for one in held.authorities]
+    named += [(f"issuer {name}", one) for name, issuer in held.saml.items() for one in issuer.certificates]
+    found += [_until(words, one.not_valid_after_utc, now) for words, one in named]
+    if held.revoked.until is not None:
+        found.append(_until("the revocation list", held.revoked.until, now, (timedelta(hours=12), timedelta(hours=1))))
+    return found, lambda: outgoing.session(contexts, {})
+
+
+def _secret(path: Path) -> Check:
+    mode = path.stat().st_mode & 0o777
+    if mode & 0o077:
+        return Check("keys", "error", f"{path.name} can be read by others (mode {mode:03o}; chmod 600)")
+    return Check("keys", "ok", f"{path.name} is the node's alone")
+
+
+def _until(
+    words: str,
+    ends: datetime,
+    now: datetime,
+    warn: tuple[timedelta, timedelta] = (timedelta(days=30), timedelta(days=1)),
+) -> Check:
+    """A warning from the first time on, an error from the second."""
+    left = ends - now
+    status: Status = "error" if left < warn[1] else "warning" if left < warn[0] else "ok"
+    return Check("keys", status, f"{words} until {ends:%Y-%m-%d %H:%M}Z")
+
+
+def _get(url: str, asking: Asking = _plain_session) -> Answer | str:
     """The answer, or why there is none."""
     import requests
     from urllib3.exceptions import HTTPError
 
-    with requests.Session() as session:
-        session.trust_env = False
+    with asking() as session:
         try:
             with session.get(url, timeout=PEER_TIMEOUT_S, allow_redirects=False, stream=True) as response:
                 # One read is enough of a body: who answers for ever must not hold the doctor up.

@@ -25,7 +25,9 @@ def serve(
     settings = settings_of(config)
 
     def announce() -> None:
-        where = {"http": f"{settings.http.url}/fhir", "mllp": f"mllp://{settings.mllp.host}:{settings.mllp.port}"}
+        secured = "s" if settings.security.mode == "enforced" else ""
+        mllp = f"mllp{secured}://{settings.mllp.host}:{settings.mllp.port}"
+        where = {"http": f"{settings.base_url}/fhir", "mllp": mllp}
         if as_json:
             own = settings.community
             print_json({"community": own.id, "name": own.name, "listening": {name: where[name] for name in roles}})

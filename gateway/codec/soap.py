@@ -20,6 +20,7 @@ SOAP: Final = "http://www.w3.org/2003/05/soap-envelope"
 SOAP11: Final = "http://schemas.xmlsoap.org/soap/envelope/"
 WSA: Final = "http://www.w3.org/2005/08/addressing"
 WSSE: Final = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd"
+WSU: Final = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-utility-1.0.xsd"
 ANONYMOUS: Final = f"{WSA}/anonymous"
 MEDIA_TYPE: Final = "application/soap+xml"
 
@@ -68,6 +69,8 @@ class Envelope:
     """Where the answer goes when it does not go back on the same connection; only addresses the reader allowed."""
     attachments: Mapping[str, Part] = field(default_factory=dict)
     """The other parts of an MTOM message, and documents that stood inside, by Content-ID."""
+    root: etree._Element | None = None
+    """The whole envelope: what a signature is looked for in."""
 
 
 # -- reading -----------------------------------------------------------------------------------------------------
@@ -110,7 +113,7 @@ def read(
             )
     reply_to = _reply_to(headers, message_id, may_reply)
     relates_to = "".join(xml.text_of(header) for header in headers if header.tag == f"{{{WSA}}}RelatesTo")
-    return Envelope(found["Action"], message_id, relates_to, found.get("To", ""), body, headers, reply_to)
+    return Envelope(found["Action"], message_id, relates_to, found.get("To", ""), body, headers, reply_to, root=root)
 
 
 def read_answer(data: bytes, limits: xml.XmlLimits) -> Envelope:
@@ -222,13 +225,13 @@ def answer(
     )
 
 
-def request(action: str, message_id: str, to: str, body: bytes) -> bytes:
-    """A request envelope whose answer comes back on the same connection."""
+def request(action: str, message_id: str, to: str, body: bytes, *, headers: str = "") -> bytes:
+    """A request envelope whose answer comes back on the same connection; `headers` are further header blocks."""
     return _envelope(
         f'<wsa:Action soap:mustUnderstand="true">{escape(action)}</wsa:Action>'
         f"<wsa:MessageID>{escape(message_id)}</wsa:MessageID>"
         f"<wsa:ReplyTo><wsa:Address>{ANONYMOUS}</wsa:Address></wsa:ReplyTo>"
-        f'<wsa:To soap:mustUnderstand="true">{escape(to)}</wsa:To>',
+        f'<wsa:To soap:mustUnderstand="true">{escape(to)}</wsa:To>{headers}',
         body,
     )
 
@@ -256,7 +259,7 @@ def fault(found: SoapFault, message_id: str) -> bytes:
         + (_upgrade() if found.code == "VersionMismatch" else "")
     )
     body = (
-        f'<soap:Fault xmlns:wsse="{WSSE}"><soap:Code><soap:Value>soap:{found.code}</soap:Value>{subcode}</soap:Code>'
+        f'<soap:Fault xmlns:wsse="{WSSE}" xmlns:wsu="{WSU}"><soap:Code><soap:Value>soap:{found.code}</soap:Value>{subcode}</soap:Code>'
         f'<soap:Reason><soap:Text xml:lang="en">{escape(found.reason)}</soap:Text></soap:Reason></soap:Fault>'
     )
     return _envelope(headers, body.encode())

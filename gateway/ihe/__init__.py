@@ -23,7 +23,7 @@ from gateway.ihe import (
     iti86,
     iti92,
 )
-from gateway.ihe._soap import Operation, WireResponse, answer
+from gateway.ihe._soap import Asker, Operation, WireResponse, answer
 from gateway.ihe._v3 import V3Services
 from gateway.model.caller import Caller
 from gateway.services.documents import DocumentServices
@@ -67,9 +67,14 @@ def at(path: str) -> tuple[Operation, ...]:
 
 
 def dispatch(
-    path: str, content_type: str, body: BinaryIO, services: DocumentServices | V3Services, caller: Caller
+    path: str,
+    content_type: str,
+    body: BinaryIO,
+    services: DocumentServices | V3Services,
+    caller: Caller,
+    asker: Asker | None = None,
 ) -> WireResponse:
-    """Answers one POST to an endpoint of PATHS. The body of the answer may be a stream and is to be read once.
+    """Answers one POST to an endpoint of PATHS. `asker` knows the person in enforced mode. The body of the answer may be a stream and is to be read once.
 
     The audit record is stored when this returns. Raises KeyError for a path that is no endpoint.
     """
@@ -78,7 +83,7 @@ def dispatch(
         raise KeyError(path)
     # Only the gateways' discovery has answers that come later.
     may_reply = services.may_reply if isinstance(services, V3Services) and path == "/xcpd" else soap.nowhere
-    return answer(transactions, content_type, body, services, caller, may_reply)
+    return answer(transactions, content_type, body, services, caller, may_reply, asker)
 
 
 def wsdl(path: str, address: str) -> bytes:

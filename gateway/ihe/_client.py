@@ -59,6 +59,11 @@ class Poster(Protocol):
     def post(self, url: str, **arguments: Any) -> requests.Response: ...
 
 
+def nobody(url: str) -> str:
+    """In open mode nobody asks whose question it is."""
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """The parts a question needs; `send` is the question."""
@@ -68,6 +73,8 @@ class Call:
     chance: Chance = field(default_factory=Chance)
     spool: Callable[[], BinaryIO] = spool
     limits: mtom.MtomLimits = mtom.DEFAULT
+    security: Callable[[str], str] = nobody
+    """URL -> header block that says in whose name it is asked. Raises Forbidden."""
 
     def send(self, url: str, action: str, body: bytes, *, deadline_s: float, packed: bool = False) -> Received:
         """Posts one question and reads its answer. With `packed` the question goes out as a package of one part.
@@ -77,7 +84,9 @@ class Call:
         """
         until = self.clock.monotonic() + deadline_s
         message_id = f"urn:uuid:{self.chance.new_uuid()}"
-        data, content_type = self._package(soap.request(action, message_id, url, body), action, packed)
+        data, content_type = self._package(
+            soap.request(action, message_id, url, body, headers=self.security(url)), action, packed
+        )
         if deadline_s < _LEAST_S:
             raise TimeoutError("no time left to ask")
         try:

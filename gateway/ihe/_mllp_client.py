@@ -1,6 +1,7 @@
 """The client's side of MLLP: one message, one acknowledgement, one connection."""
 
 import socket
+from collections.abc import Callable
 from time import monotonic
 from typing import Final
 
@@ -14,13 +15,21 @@ _MAX_ANSWER: Final = 1024 * 1024
 _READ: Final = 64 * 1024
 
 
-def send(host: str, port: int, message: bytes, deadline_s: float) -> None:
+Wrap = Callable[[socket.socket, str], socket.socket]
+"""(connection, host) -> the same with TLS. Raises OSError."""
+
+
+def plain(connection: socket.socket, host: str) -> socket.socket:
+    return connection
+
+
+def send(host: str, port: int, message: bytes, deadline_s: float, wrap: Wrap = plain) -> None:
     """Returns when the message was accepted (AA or CA). Raises Unavailable when nobody answers in time or what answers is
     no acknowledgement of this message, and Forbidden when it is refused (AE, AR, CE, CR)."""
     ends_s = monotonic() + deadline_s
     decoder = Decoder(_MAX_ANSWER)
     try:
-        with socket.create_connection((host, port), timeout=deadline_s) as connection:
+        with wrap(socket.create_connection((host, port), timeout=deadline_s), host) as connection:
             connection.sendall(frame(message))
             while True:
                 left_s = ends_s - monotonic()

@@ -77,6 +77,8 @@ class V2Services:
     visits: Callable[[str, Scope], Sequence[Mapping[str, Any]]] = lambda patient, scope: ()
     """(logical id of a Patient, scope) -> its Encounters, oldest first."""
     scope_of: ScopeOf = lambda caller, transaction: UNRESTRICTED
+    may: Callable[[str], bool] = lambda transaction: True
+    """Whether the node at the other end may do a transaction (ITI-8, clinical ...)."""
     continuations: Continuations = field(default_factory=Continuations)
 
     def find(self, name: str) -> Authority | None:

@@ -82,6 +82,8 @@ def _message(message: bytes, address: str, services: V2Services) -> Replies:
         transaction = next((one for one in _of(services) if one.takes(head)), None)
         if transaction is None:
             raise _unsupported(head, services)
+        if not services.may(transaction.name):
+            raise Refused("AR", Problem("207", "", f"this node may not do {transaction.name} here"))
     except Refused as error:
         services.feed.refuse(head, error.problem, address)
         return _replies(head, Receipt(error.answer, now, (error.problem,)))

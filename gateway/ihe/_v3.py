@@ -28,13 +28,13 @@ from gateway.ihe._soap import (
     record_of,
 )
 from gateway.ihe._transaction import Sender
-from gateway.model.caller import Caller, Scope
+from gateway.model.caller import NOTHING, Caller, Scope
 from gateway.model.clock import Chance, Clock
 from gateway.model.identity import Authority, PatientId
 from gateway.model.person import Demographics, Fed, PersonFeed, PersonPage, PersonQuery, PersonRecord
 from gateway.ports import AuditLog
 from gateway.services.documents import spool
-from gateway.services.policy.access import NOTHING, ScopeOf
+from gateway.services.policy.access import ScopeOf
 from gateway.translate.person_query_v3 import BadParameter
 
 ACK: Final = "MCCI_IN000002UV01"

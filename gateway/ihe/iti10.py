@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from gateway.codec.er7 import escape
 from gateway.ihe._ack import JST
-from gateway.ihe._mllp_client import send
+from gateway.ihe._mllp_client import Wrap, plain, send
 from gateway.model.clock import Clock
 from gateway.model.identity import Authority
 from gateway.services.notify import Change, Consumer
@@ -51,11 +51,17 @@ def control_id(change: Change, receiver: Receiver) -> str:
     return hashlib.sha256(f"{receiver.name}\x1f{change.number}".encode()).hexdigest()[:20].upper()
 
 
-def consumer(receiver: Receiver, clock: Clock, community: str, find: Callable[[str], Authority | None]) -> Consumer:
-    """What services/notify delivers by."""
+def consumer(
+    receiver: Receiver,
+    clock: Clock,
+    community: str,
+    find: Callable[[str], Authority | None],
+    wrap: Wrap = plain,
+) -> Consumer:
+    """What services/notify delivers by; `wrap` makes TLS of its connections."""
 
     def deliver(change: Change) -> None:
         made = message(change, receiver, clock.now(), community, find)
-        send(receiver.host, receiver.port, made, receiver.timeout_s)
+        send(receiver.host, receiver.port, made, receiver.timeout_s, wrap)
 
     return Consumer(receiver.name, NUMBER, receiver.domains, deliver)

@@ -15,7 +15,7 @@ from gateway.codec.er7 import escape
 from gateway.codec.head import Head
 from gateway.errors import BadInput
 from gateway.ihe._ack import JST
-from gateway.ihe._mllp_client import send
+from gateway.ihe._mllp_client import Wrap, plain, send
 from gateway.ihe._transaction import V2Services, V2Transaction
 from gateway.ihe.iti10 import Receiver
 from gateway.model.caller import UNRESTRICTED
@@ -137,12 +137,18 @@ def messages(
 
 
 def consumer(
-    receiver: Receiver, clock: Clock, community: str, domain: str, find: Callable[[str], Authority | None]
+    receiver: Receiver,
+    clock: Clock,
+    community: str,
+    domain: str,
+    find: Callable[[str], Authority | None],
+    wrap: Wrap = plain,
 ) -> Consumer:
-    """What services/notify delivers by: a change again when one of its messages did not arrive."""
+    """What services/notify delivers by: a change again when one of its messages did not arrive. `wrap` makes TLS of its
+    connections."""
 
     def deliver(change: Change) -> None:
         for made in messages(change, receiver, clock, community, domain, find):
-            send(receiver.host, receiver.port, made, receiver.timeout_s)
+            send(receiver.host, receiver.port, made, receiver.timeout_s, wrap)
 
     return Consumer(receiver.name, NUMBER, receiver.domains, deliver)

@@ -102,6 +102,9 @@ class Scope:
 UNRESTRICTED = Scope(patients=None, confidentiality=None)
 """Open mode, and the node's own housekeeping (ingest, export by the operator)."""
 
+NOTHING = Scope(patients=frozenset(), confidentiality=frozenset(), types=())
+"""Nobody's data."""
+
 
 def is_loopback(host: str) -> bool:
     """Whether a host name or address is this machine alone: all that open mode listens on and sends to."""

@@ -15,7 +15,7 @@ import re
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, BinaryIO, NamedTuple, cast
 
 import orjson
@@ -30,19 +30,20 @@ from gateway.fhir.messages import CONTENT_TYPE, outcome
 from gateway.fhir.search import parse_form
 from gateway.fhir.trust import TYPES as TRUST_TYPES
 from gateway.ihe import PATHS, wsdl
-from gateway.ihe._soap import WireResponse
+from gateway.ihe._soap import Asker, WireResponse
 from gateway.model.audit import AuditRecord
-from gateway.model.caller import UNRESTRICTED, Caller, is_loopback
+from gateway.model.caller import NOTHING, UNRESTRICTED, Caller, is_loopback
 from gateway.model.clock import Chance, Clock
 from gateway.model.identity import PatientId
 from gateway.ports import AuditLog
-from gateway.serve import medical_id_api, persons_api
+from gateway.serve import medical_id_api, persons_api, token_api, trust_api
+from gateway.serve.authentication import Authentication, Open
 from gateway.serve.json_api import JsonApi
 from gateway.serve.metrics import Metrics
-from gateway.serve.trust_api import TrustApi
-from gateway.serve.trust_api import register as register_trust
+from gateway.serve.refusals import REFUSALS, challenge, event_of, headers_of, soap_fault
+from gateway.serve.token_api import TokenApi
 from gateway.services.medical_id import MedicalIds
-from gateway.services.policy.access import NOTHING, ScopeOf
+from gateway.services.policy.access import ScopeOf
 from gateway.services.search import TYPES
 
 QUERY_TYPES = ("lab", "rx", "documents")
@@ -50,6 +51,8 @@ UPLOADS = frozenset({"/xds/repository"})
 """Paths of messages that carry documents; their handlers read them in pieces."""
 ALL_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 MAX_DEADLINE_S = 300.0
+MAX_REQUEST_LINE = 8 * 1024
+MAX_HEADERS = 100
 _SECURITY_HEADERS = (
     ("X-Content-Type-Options", "nosniff"),
     ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
@@ -78,8 +81,8 @@ class HttpServices:
     """What the application needs; app.py fills it."""
 
     fhir: FhirServices
-    soap: Callable[[str, str, BinaryIO, Caller], WireResponse]
-    """(path, Content-Type, body, caller) -> answer; ihe.dispatch with its services already given."""
+    soap: Callable[[str, str, BinaryIO, Caller, Asker | None], WireResponse]
+    """(path, Content-Type, body, caller, who knows the person) -> answer; ihe.dispatch with its services given."""
     federate: Callable[[FederatedQuestion, Caller], Mapping[str, Any]]
     """-> {"communities": [...], "rows": [...]}; its audit record is stored when it returns."""
     scope: ScopeOf
@@ -97,6 +100,11 @@ class HttpServices:
     """Metrics of the other roles of this process, as Prometheus text."""
     medical_ids: MedicalIds | None = None
     """None: no agency is configured."""
+    authentication: Authentication = field(default_factory=Open)
+    tokens: TokenApi | None = None
+    """The embedded authorisation server; None: this node gives no tokens."""
+    strict_401: bool = False
+    """401 also for scope and policy (IUA 3.72)."""
 
 
 def create_app(services: HttpServices) -> Flask:
@@ -111,6 +119,8 @@ def create_app(services: HttpServices) -> Flask:
     _fhir(app, services)
     _soap(app, services)
     _api(app, services)
+    if services.tokens is not None:
+        token_api.register(app, services.tokens, lambda: _node_of(services))
     app.register_error_handler(Exception, lambda error: _failed(services, error))
     return app
 
@@ -127,7 +137,7 @@ def is_loopback_name(host: str) -> bool:
 def route_of(path: str) -> str:
     """The template of a path: for logs and metrics, which may hold no id. Everything unknown is one route."""
     parts = [part for part in path.split("/") if part]
-    if path in PATHS or path in ("/livez", "/readyz", "/metrics", "/api/query"):
+    if path in token_api.ROUTES or path in PATHS or path in ("/livez", "/readyz", "/metrics", "/api/query"):
         return path
     if parts[:1] == ["api"] and parts[1:2] in (["reviews"], ["persons"], ["medical-ids"], ["break-glass"], ["access"]):
         return f"/api/{parts[1]}"
@@ -146,9 +156,16 @@ def route_of(path: str) -> str:
     return "/fhir/(other)"
 
 
-def caller_of(mode: str) -> Caller:
-    """Open mode: the loopback caller, with the address it came from."""
-    return Caller(address=request.remote_addr or "")
+def caller_of(services: HttpServices) -> Caller:
+    """Who asks, by connection and token. Raises Forbidden, Unauthenticated, Unavailable."""
+    g.caller = services.authentication.caller(request.environ)
+    return cast(Caller, g.caller)
+
+
+def _node_of(services: HttpServices) -> Caller:
+    """The node alone."""
+    g.caller = services.authentication.node(request.environ)
+    return cast(Caller, g.caller)
 
 
 def _around_requests(app: Flask, services: HttpServices, metrics: Metrics) -> None:
@@ -160,12 +177,20 @@ def _around_requests(app: Flask, services: HttpServices, metrics: Metrics) -> No
             return _plain(421, "open mode answers to loopback names only (localhost, 127.0.0.1)\n")
         if request.headers.get("Content-Encoding", "identity") != "identity":
             return _plain(415, "request bodies are read without Content-Encoding\n")
+        if len(request.environ.get("REQUEST_URI", "")) > MAX_REQUEST_LINE:
+            return _plain(414, "the request line is longer than is read\n")
+        if len(request.headers) > MAX_HEADERS:
+            return _plain(431, "more headers than are read\n")
+        services.authentication.enter(request.environ)
         return None
 
     def end(response: Response) -> Response:
         for name, value in _SECURITY_HEADERS:
             response.headers.setdefault(name, value)
         response.headers["X-Request-Id"] = g.request_id
+        if services.strict_401 and response.status_code == 403 and request.path.startswith("/fhir"):
+            response.status_code = 401
+            response.headers["WWW-Authenticate"] = challenge("insufficient_scope")
         seconds = services.clock.monotonic() - g.started_s
         route = route_of(request.path)
         method = request.method if request.method in ALL_METHODS else "(other)"
@@ -204,8 +229,10 @@ def _health(app: Flask, services: HttpServices, metrics: Metrics) -> None:
 
 def _fhir(app: Flask, services: HttpServices) -> None:
     def fhir(path: str = "") -> Response:
-        caller = caller_of(services.mode)
-        base = UNRESTRICTED if services.fhir.permit is None else NOTHING
+        # What this server can do is no secret to a node (FHIR R4 3.1.0.9); it needs no token and shows no data.
+        opened = path == "metadata" and request.method in ("GET", "HEAD")
+        caller = _node_of(services) if opened else caller_of(services)
+        base = UNRESTRICTED if services.fhir.permit is None and not opened else NOTHING
         answer = handle(_fhir_request(path, services), services.fhir, caller, base)
         return _fhir_answer(answer)
 
@@ -244,8 +271,8 @@ def _soap(app: Flask, services: HttpServices) -> None:
             if "wsdl" not in {name.lower() for name in request.args}:
                 return _plain(405, "a SOAP endpoint: POST a SOAP 1.2 message, or ask for ?wsdl\n", Allow="POST")
             return Response(wsdl(request.path, request.base_url), content_type="text/xml; charset=utf-8")
-        caller = caller_of(services.mode)
-        answer = services.soap(request.path, request.headers.get("Content-Type", ""), _body(services), caller)
+        caller, asker = _node_of(services), services.authentication.asker(request.environ)
+        answer = services.soap(request.path, request.headers.get("Content-Type", ""), _body(services), caller, asker)
         response = Response(answer.body, status=answer.status)
         for name, value in answer.headers:
             response.headers[name] = value
@@ -283,7 +310,7 @@ def _limit(services: HttpServices) -> int:
 
 def _api(app: Flask, services: HttpServices) -> None:
     def query() -> Response:
-        caller = caller_of(services.mode)
+        caller = caller_of(services)
         try:
             question = read_question(request.headers.get("Content-Type", ""), _body(services).read())
             return _json(200, services.federate(question, caller))
@@ -293,16 +320,9 @@ def _api(app: Flask, services: HttpServices) -> None:
             return _json(codes.http, {"error": codes.fhir, "text": str(error)})
 
     app.add_url_rule("/api/query", "api query", query, methods=["POST"])
-    api = JsonApi(services.audit, lambda: caller_of(services.mode), services.scope, lambda: _body(services).read())
+    api = JsonApi(services.audit, lambda: caller_of(services), services.scope, lambda: _body(services).read())
     if services.fhir.trust is not None:
-        trust = TrustApi(
-            services.fhir.trust,
-            services.audit,
-            lambda: caller_of(services.mode),
-            services.scope,
-            lambda: _body(services).read(),
-        )
-        register_trust(app, trust)
+        trust_api.register(app, trust_api.TrustApi(services.fhir.trust, api.audit, api.caller, api.scope, api.body))
     if services.fhir.persons is not None:
         persons_api.register(app, api, services.fhir.persons)
     if services.medical_ids is not None:
@@ -353,21 +373,24 @@ def _failed(services: HttpServices, error: Exception) -> Response:
     """Everything that was not answered: HTTP errors of the framework in our words, and the one catch-all."""
     route = route_of(request.path)
     response = _refusal(services, route, error)
-    if route.startswith("/"):
-        _audit_failure(services, response.status_code)
+    if route.startswith("/") or isinstance(error, GatewayError):
+        _audit_failure(services, response.status_code, error=error)
     return response
 
 
-def _audit_failure(services: HttpServices, status: int, transaction: str = "http") -> None:
-    caller = caller_of(services.mode)
+def _audit_failure(
+    services: HttpServices, status: int, transaction: str = "http", error: Exception | None = None
+) -> None:
+    caller = cast(Caller, getattr(g, "caller", None) or Caller(node="", address=request.remote_addr or ""))
+    event, transaction, detail = event_of(error, transaction)
     record = AuditRecord(
-        event="110112",
+        event=event,
         transaction=transaction,
         action="E",
         outcome=4 if status < 500 else 12,
         actor=caller.user or caller.node,
         address=caller.address,
-        detail=f"{request.method} {status}",
+        detail=f"{request.method} {status} {detail}".rstrip(),
     ).by(caller)
     # The answer is a refusal without data; it is given also when the audit log is what failed.
     with suppress(Exception):
@@ -380,8 +403,13 @@ def _refusal(services: HttpServices, route: str, error: Exception) -> Response:
     if isinstance(error, HTTPException):
         headers = {name: value for name, value in error.get_headers() if name == "Allow"}
         return _problem(route, error.code or 500, "not-supported", f"{error.name.lower()}", headers)
-    if isinstance(error, LimitExceeded):
-        return _problem(route, codes_for(error).http, codes_for(error).fhir, str(error))
+    if isinstance(error, REFUSALS) and route in PATHS:
+        body = soap_fault(error, f"urn:uuid:{g.request_id}")
+        kind = "application/soap+xml; charset=UTF-8"
+        return Response(body, status=codes_for(error).http, content_type=kind, headers=headers_of(error))
+    if isinstance(error, (LimitExceeded, *REFUSALS)):
+        codes = codes_for(error)
+        return _problem(route, codes.http, codes.fhir, str(error), headers_of(error))
     frames = traceback.extract_tb(error.__traceback__)
     where = [f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in frames[-6:]]
     # The text of a foreign exception may hold a value of the request, so only its type and place are logged.

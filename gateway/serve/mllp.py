@@ -11,6 +11,7 @@ messages, sizes and times; no value of a message.
 
 import asyncio
 import socket
+import ssl
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from time import monotonic
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 
@@ -29,7 +30,7 @@ except ImportError:  # Windows
 
 from gateway.codec.head import order_keys
 from gateway.codec.mllp import Block, Decoder, frame
-from gateway.errors import Unavailable
+from gateway.errors import Forbidden, Unavailable
 from gateway.ihe._v2 import Replies
 from gateway.serve.lanes import Lanes
 from gateway.serve.metrics import MllpMetrics
@@ -44,6 +45,7 @@ _PAUSE_S: Final = 0.3
 _LINGER_S: Final = 2.0
 """So long a sender whose block was refused as too large is read on, so that our answer reaches it before the reset."""
 _STOP_WITHIN_S: Final = 10.0
+_HANDSHAKE_S: Final = 10.0
 _OTHER_FILES: Final = 512
 """Database, blobs, HTTP connections and log beside the connections."""
 
@@ -52,6 +54,19 @@ _log = structlog.get_logger("musubi.mllp")
 Handle = Callable[[Block, str], Replies]
 """(block, sender's address) -> what it is answered. Blocking; runs in a lane."""
 Failed = Callable[[Block, Exception], Replies]
+
+
+class Secured(Protocol):
+    """TLS on the connections, and who is at their other end."""
+
+    def context(self) -> ssl.SSLContext:
+        """Of the next connection."""
+
+    def admit(self, certificate: bytes | None, address: str) -> tuple[str, Handle]:
+        """What the node's connections are counted under, and what works on its messages. Raises Forbidden."""
+
+    def refused(self, address: str, reason: str) -> None:
+        """A handshake that failed, or a node that is not known. Blocking."""
 
 
 @dataclass(slots=True)
@@ -64,7 +79,9 @@ class _Connection:
     task: "asyncio.Task[None]"
     decoder: Decoder
     in_flight: asyncio.Semaphore
+    handle: Handle
     replies: "asyncio.Queue[tuple[Block, asyncio.Future[Replies], float] | None]" = field(default_factory=asyncio.Queue)
+    node: str = ""
     large: bool = False
     """It holds one of the slots for large blocks."""
     begun_s: float = 0.0
@@ -76,8 +93,19 @@ class _Connection:
 class MllpServer:
     """Listens from construction on; `run` answers until `stop`, which any thread or signal handler may call."""
 
-    def __init__(self, settings: Mllp, handle: Handle, failed: Failed, metrics: MllpMetrics) -> None:
-        """Raises Unavailable (the port is taken)."""
+    def __init__(
+        self,
+        settings: Mllp,
+        handle: Handle,
+        failed: Failed,
+        metrics: MllpMetrics,
+        secured: Secured | None = None,
+        per_node: int = 32,
+    ) -> None:
+        """`secured` brings TLS, and the handler of each node in the place of `handle`; one node has at most `per_node`
+        connections then. Raises Unavailable (the port is taken)."""
+        self._secured, self._per_node = secured, per_node
+        self._nodes: Counter[str] = Counter()
         _allow_connections(settings.max_connections)
         self._settings, self._handle, self._failed, self._metrics = settings, handle, failed, metrics
         host = "127.0.0.1" if settings.host == "localhost" else settings.host
@@ -149,8 +177,13 @@ class MllpServer:
         assert task is not None
         self._count(address, task, 1)
         decoder = Decoder(settings.max_bytes)
-        connection = _Connection(reader, writer, address, task, decoder, asyncio.Semaphore(settings.max_in_flight))
+        in_flight = asyncio.Semaphore(settings.max_in_flight)
+        connection = _Connection(reader, writer, address, task, decoder, in_flight, self._handle)
         _keep_alive(writer)
+        if self._secured is not None and not await self._secure(connection, self._secured):
+            writer.transport.abort()
+            self._count(address, task, -1)
+            return
         answering = asyncio.create_task(self._answer(connection))
         try:
             await self._read(connection)
@@ -165,7 +198,40 @@ class MllpServer:
             with suppress(asyncio.CancelledError):  # told to stop once more: the answers still go out
                 await asyncio.wait([answering])
         await self._close(connection)
+        self._leave(connection)
         self._count(address, task, -1)
+
+    async def _secure(self, connection: _Connection, secured: Secured) -> bool:
+        """The handshake, and who it is. False: the connection ends, and why is on record."""
+        address = connection.address
+        try:
+            await connection.writer.start_tls(secured.context(), ssl_handshake_timeout=_HANDSHAKE_S)
+            found = connection.writer.get_extra_info("ssl_object")
+            certificate = found.getpeercert(binary_form=True) if found is not None else None
+            connection.node, connection.handle = secured.admit(certificate, address)
+        except ssl.SSLError as error:
+            reason = error.reason or type(error).__name__
+        except Forbidden as error:
+            reason = str(error)
+        except (OSError, asyncio.CancelledError):
+            reason = ""  # the sender went away, or we do: nobody was refused
+        else:
+            self._nodes[connection.node] += 1
+            if self._nodes[connection.node] <= self._per_node:
+                return True
+            reason = "too many connections of one node"
+            self._leave(connection)
+        self._metrics.refused()
+        if reason:
+            _log.warning("refused", reason=reason)
+            await asyncio.to_thread(secured.refused, address, reason)
+        return False
+
+    def _leave(self, connection: _Connection) -> None:
+        if connection.node:
+            self._nodes[connection.node] -= 1
+            if not self._nodes[connection.node]:
+                del self._nodes[connection.node]
 
     def _count(self, address: str, task: "asyncio.Task[None]", change: int) -> None:
         self._addresses[address] += change
@@ -232,16 +298,18 @@ class MllpServer:
             self._metrics.received(len(block.data))
             connection.pending += 1
             connection.closing = connection.closing or block.problem == "too-large"
-            work = self._lanes.submit(order_keys(block.data), partial(self._work, block, connection.address))
+            work = self._lanes.submit(
+                order_keys(block.data), partial(self._work, connection.handle, block, connection.address)
+            )
             connection.replies.put_nowait((block, asyncio.wrap_future(work), monotonic()))
         if connection.large and connection.decoder.buffered <= LARGE:
             connection.large = False
             self._large.release()
 
-    def _work(self, block: Block, address: str) -> Replies:
+    def _work(self, handle: Handle, block: Block, address: str) -> Replies:
         """In a lane. The one catch-all: a sender is answered whatever happens, and keeps what we could not take."""
         try:
-            return self._handle(block, address)
+            return handle(block, address)
         except Exception as error:  # noqa: BLE001 - see above; the text of a foreign exception may hold data
             _log.error("failed", error=type(error).__name__)
             return self._failed(block, error)
@@ -292,7 +360,8 @@ class MllpServer:
         with suppress(OSError, TimeoutError, asyncio.CancelledError):
             if connection.decoder.broken:
                 # Closing with unread bytes sends a reset, which may overtake the answer.
-                writer.write_eof()
+                if writer.can_write_eof():  # TLS cannot
+                    writer.write_eof()
                 async with asyncio.timeout(_LINGER_S):
                     while await connection.reader.read(_READ):
                         pass

@@ -8,9 +8,11 @@ from types import FrameType
 from typing import Protocol
 
 from flask import Flask
-from waitress import create_server  # type: ignore[import-untyped]
+from waitress.adjustments import Adjustments  # type: ignore[import-untyped]
+from waitress.task import ThreadedTaskDispatcher  # type: ignore[import-untyped]
 
-from gateway.errors import Unavailable
+from gateway.errors import ConfigurationError, Unavailable
+from gateway.serve.channels import Guard, GuardedServer
 from gateway.serve.logs import log_to_stderr
 from gateway.settings import Settings, check_may_serve, max_upload_bytes
 
@@ -19,6 +21,8 @@ _HEADER_BYTES = 32 * 1024
 _IDLE_S = 120
 _CONNECTIONS = 512
 _WAKE_S = 1.0
+_LOOK_S = 1
+"""Between two looks at the deadlines of connections."""
 
 
 class _NoRequestData(logging.Filter):
@@ -37,18 +41,20 @@ _NO_REQUEST_DATA = _NoRequestData()
 class HttpServer:
     """Listens from construction on; `run` answers until `stop`, which any thread or signal handler may call."""
 
-    def __init__(self, settings: Settings, app: Flask) -> None:
-        """Raises ConfigurationError (not a loopback address) and Unavailable (the port is taken)."""
+    def __init__(self, settings: Settings, app: Flask, guard: Guard | None = None) -> None:
+        """`guard` brings TLS and its limits; without it there is none. Raises ConfigurationError (not a loopback address
+        in open mode, no TLS in enforced mode) and Unavailable (the port is taken)."""
         check_may_serve(settings)
+        guard = guard or Guard(per_address=_CONNECTIONS)
+        if settings.security.mode == "enforced" and guard.context is None:
+            raise ConfigurationError("enforced mode listens with TLS only")
         # One address: with two (localhost is 127.0.0.1 and ::1) waitress gives another kind of server.
         host = "127.0.0.1" if settings.http.host == "localhost" else settings.http.host
         logging.getLogger("waitress").addFilter(_NO_REQUEST_DATA)
         self._stopping = threading.Event()
         self._map: dict[int, object] = {}
         try:
-            self._server = create_server(
-                app,
-                map=self._map,
+            adjustments = Adjustments(
                 host=host,
                 port=settings.http.port,
                 threads=settings.http.threads,
@@ -56,9 +62,14 @@ class HttpServer:
                 max_request_body_size=max_upload_bytes(settings),
                 max_request_header_size=_HEADER_BYTES,
                 channel_timeout=_IDLE_S,
+                cleanup_interval=_LOOK_S,
                 connection_limit=_CONNECTIONS,
                 clear_untrusted_proxy_headers=True,
+                url_scheme="https" if guard.context else "http",
             )
+            dispatcher = ThreadedTaskDispatcher()
+            dispatcher.set_thread_count(settings.http.threads)
+            self._server = GuardedServer(app, guard, map=self._map, dispatcher=dispatcher, adj=adjustments)
         except OSError:
             raise Unavailable(f"http: cannot listen on {host} port {settings.http.port} (is it in use?)") from None
 

@@ -37,7 +37,7 @@ def get(url: str) -> requests.Response:
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        ({"MUSUBI_SECURITY__MODE": "enforced"}, ["enforced", "trust work"]),
+        ({"MUSUBI_SECURITY__MODE": "enforced"}, ["enforced", "tls.cert_file", "[[security.nodes]]"]),
         ({"MUSUBI_HTTP__HOST": "0.0.0.0"}, ["loopback", "0.0.0.0"]),
         ({"MUSUBI_HTTP__HOST": "192.0.2.1"}, ["loopback", "192.0.2.1"]),
         ({"MUSUBI_HTTP__HOST": "::"}, ["loopback"]),

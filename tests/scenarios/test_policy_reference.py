@@ -15,7 +15,7 @@ from gateway.model.caller import Caller, Scope
 from gateway.model.document import DocumentQuery
 from gateway.model.resource import SearchPlan
 from gateway.services.documents import Wanted, retrieve
-from tests.trust_parts import (
+from tests.policy_parts import (
     ARC,
     CLINIC,
     GRANTS,

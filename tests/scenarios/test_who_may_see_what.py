@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.codec import ebxml
-from tests.trust_parts import ARC, CLINIC, HOSPITAL, PHARMACY, Region, caller, cx, logical, patient, region
+from tests.policy_parts import ARC, CLINIC, HOSPITAL, PHARMACY, Region, caller, cx, logical, patient, region
 from tests.xds_parts import request
 
 ONE, TWO, THREE = patient("1"), patient("2"), patient("3")

@@ -61,7 +61,7 @@ class Parts:
     def export(self, scope: Scope) -> Iterable[StoredResource]:
         return iter(())
 
-    def soap(self, path: str, content_type: str, body: BinaryIO, caller: Caller) -> WireResponse:
+    def soap(self, path: str, content_type: str, body: BinaryIO, caller: Caller, asker: Any = None) -> WireResponse:
         self.soap_bodies.append(body.read())
         return WireResponse(200, [("Content-Type", "application/soap+xml")], self.answer())
 

@@ -13,9 +13,6 @@ from gateway.ports import Identities
 from gateway.services.policy.decision import Asked, Emergency, Policy, decide
 from gateway.services.policy.tables import Act, act_of, interaction
 
-NOTHING = Scope(frozenset(), frozenset(), types=())
-"""What is seen before policy said anything."""
-
 
 class ScopeOf(Protocol):
     """How a transaction asks policy. Raises Forbidden."""

@@ -4,7 +4,7 @@ import pytest
 from flask import Flask
 
 from gateway.serve.http import create_app
-from tests.trust_parts import region
+from tests.policy_parts import region
 
 
 @pytest.fixture(scope="module")

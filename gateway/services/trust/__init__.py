@@ -1,0 +1,1 @@
+"""Who asks: node, person, client. README.md says which module checks what."""
