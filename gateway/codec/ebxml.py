@@ -99,6 +99,18 @@ def splice(xml: bytes, *, home: str, patient_id: str, status: str) -> bytes:
     return xml.replace(_HOME, attribute, 1).replace(_PATIENT, _bytes(patient_id), 1).replace(_STATUS, _bytes(status), 1)
 
 
+def splice_all(entries: Iterable[tuple[bytes, str, str]], *, home: str) -> list[bytes]:
+    """`splice` for a whole answer: (stored bytes, CX, status) of each -> pieces to be joined, each byte copied once."""
+    attribute = b' home="%s"' % _bytes(home) if home else b""
+    pieces: list[bytes] = []
+    for xml, patient_id, status in entries:
+        # In this order render_extrinsic writes them: two at the beginning, one near the end.
+        first, second, last = xml.find(_HOME), xml.find(_STATUS), xml.rfind(_PATIENT)
+        pieces += (xml[:first], attribute, xml[first + 1 : second], _bytes(status), xml[second + 1 : last])
+        pieces += (_bytes(patient_id), xml[last + 1 :])
+    return pieces
+
+
 @lru_cache(maxsize=1024)
 def _bytes(text: str) -> bytes:
     """Escaped; one answer splices the same three texts into each of its entries."""

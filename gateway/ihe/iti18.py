@@ -269,10 +269,8 @@ def render(query: AdhocQuery | None, result: Result, services: DocumentServices)
     if query is not None and query.returnType == "ObjectRef":
         objects = [ebxml.render_object_ref(entry.entryUUID, home=home) for entry in result.found]
     else:
-        objects = [
-            ebxml.splice(entry.xml, home=home, patient_id=entry.patientId, status=entry.availabilityStatus)
-            for entry in result.found
-        ]
+        wanted = ((entry.xml, entry.patientId, entry.availabilityStatus) for entry in result.found)
+        objects = ebxml.splice_all(wanted, home=home)
     status = ebxml.status_of(result.errors, bool(objects))
     return Payload(ebxml.adhoc_query_response(status, result.errors, objects))
 

@@ -1,6 +1,7 @@
 """XDS metadata as values; attribute names as ITI TF-3: 4.2.3.2 prints them."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from gateway.model.code import Code
 
@@ -103,8 +104,7 @@ class DocumentQuery:
     """One more than this many hits is XDSTooManyResults."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredEntry:
+class StoredEntry(NamedTuple):
     """What the registry answers with: the id, and the ExtrinsicObject as rendered when it was stored.
 
     `patientId` is the CX of the affinity domain. `xml` is complete but for home, patient id and status, which have a
@@ -121,3 +121,4 @@ class StoredEntry:
     hash: str
     availabilityStatus: str
     xml: bytes
+    creationTime: str = ""

@@ -71,7 +71,7 @@ def open_storage(url: str, blob_directory: Path, *, affinity_domain: str, derive
         engine=engine,
         writer=writer,
         resources=ResourceTable(engine),
-        documents=DocumentTable(engine, affinity_domain),
+        documents=DocumentTable(lookups, affinity_domain),
         blobs=blobs,
         identities=identities,
         audit=AuditTable(writer, clock),

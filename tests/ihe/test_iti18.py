@@ -1,6 +1,5 @@
 """ITI-18 from bytes to bytes, over ports in memory; every answer is also judged by the OASIS schema."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -77,7 +76,7 @@ def test_object_refs_carry_the_home_community() -> None:
 
 def test_a_deprecated_entry_says_so() -> None:
     node = make_node()
-    node.documents.rows[1] = replace(node.documents.rows[1], availabilityStatus=DEPRECATED)
+    node.documents.rows[1] = node.documents.rows[1]._replace(availabilityStatus=DEPRECATED)
     body = ask(node, [PATIENT_SLOT, (f"{P}Status", (DEPRECATED,), True)])
     (entry,) = body.findall(f"{RIM}RegistryObjectList/{RIM}ExtrinsicObject")
     assert entry.get("status") == DEPRECATED
