@@ -9,6 +9,7 @@ shapes of a statement exist and the driver's cache of prepared ones holds them a
 from collections.abc import Sequence
 
 from gateway.model.caller import Scope
+from gateway.model.document import FOLDER, HAS_MEMBER, SUBMISSION_SET
 
 _SIZES = (1, 2, 4, 8, 16, 64, 400)
 
@@ -57,9 +58,38 @@ def listed(values: Sequence[object]) -> tuple[str, list[object]]:
     return ",".join("?" * size), bound
 
 
-def document_scope(scope: Scope, where: Where, alias: str = "d") -> None:
-    """What `scope` lets a caller see of `document` (storage/scope.py has the same for resources): a document is seen
-    when all its confidentiality codes are allowed. Every statement over documents adds this."""
+# -- scope -------------------------------------------------------------------------------------------------------
+
+_MEMBERS = (
+    "SELECT 1 FROM association m JOIN registry_object x ON x.n = m.target"
+    f" WHERE m.source = {{alias}}.n AND m.type = '{HAS_MEMBER}'"
+    f" AND x.\"objectType\" NOT IN ('{SUBMISSION_SET}', '{FOLDER}')"
+)
+
+
+def object_scope(scope: Scope, where: Where, alias: str = "d") -> None:
+    """What `scope` lets a caller see of `registry_object` (storage/scope.py has the same for resources). Every statement
+    over registry objects adds this.
+
+    A document is seen when all its confidentiality codes are allowed; a SubmissionSet or Folder when one of its
+    documents is seen, or it has none: its title and author say what the documents are about.
+    """
+    _own_limits(scope, where, alias)
+    if scope.confidentiality is None and not scope.excluded_facilities:
+        return
+    seen = Where()
+    _own_limits(scope, seen, "x")
+    members = _MEMBERS.format(alias=alias)
+    where.any_of(
+        [
+            (f"{alias}.\"objectType\" NOT IN ('{SUBMISSION_SET}', '{FOLDER}')", ()),
+            (f"NOT EXISTS ({members})", ()),
+            (f"EXISTS ({members} AND {seen})", seen.values),
+        ]
+    )
+
+
+def _own_limits(scope: Scope, where: Where, alias: str) -> None:
     if scope.patients is not None:
         where.among(f"{alias}.eid", sorted(scope.patients))
     if scope.excluded_facilities:
@@ -68,4 +98,4 @@ def document_scope(scope: Scope, where: Where, alias: str = "d") -> None:
         hidden = Where()
         hidden.add(f"s.n = {alias}.n AND s.attribute = 'confidentialityCode'")
         hidden.among("s.code", sorted(scope.confidentiality), negated=True)
-        where.add(f"NOT EXISTS (SELECT 1 FROM document_code s WHERE {hidden})", *hidden.values)
+        where.add(f"NOT EXISTS (SELECT 1 FROM registry_code s WHERE {hidden})", *hidden.values)
