@@ -4,7 +4,7 @@ are made from it."""
 from typing import BinaryIO, Final
 
 from gateway.codec import soap
-from gateway.ihe import _wsdl, iti18, iti38, iti39, iti43, iti44, iti45, iti47, iti55, iti56
+from gateway.ihe import _wsdl, iti18, iti38, iti39, iti43, iti44, iti45, iti47, iti51, iti55, iti56
 from gateway.ihe._soap import Operation, WireResponse, answer
 from gateway.ihe._v3 import V3Services
 from gateway.model.caller import Caller
@@ -22,6 +22,7 @@ TRANSACTIONS: Final[tuple[Operation, ...]] = (
     iti47.TRANSACTION,
     iti47.CONTINUATION,
     iti47.CANCEL,
+    iti51.TRANSACTION,
     iti55.NOW,
     iti55.DEFERRED,
     iti55.ASYNCHRONOUS_ANSWER,

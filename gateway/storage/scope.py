@@ -1,4 +1,4 @@
-"""Scope as conditions on resources. Every query of this package that answers a caller uses this, or `document_scope` of
+"""Scope as conditions on resources. Every query of this package that answers a caller uses this, or `object_scope` of
 reads.py."""
 
 from sqlalchemy import ColumnElement, false, or_

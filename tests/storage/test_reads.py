@@ -1,7 +1,7 @@
 """Statements as text: conditions and their values stay in one order, and every limit of a scope is a condition."""
 
 from gateway.model.caller import UNRESTRICTED, Scope
-from gateway.storage.reads import Where, document_scope, listed
+from gateway.storage.reads import Where, listed, object_scope
 
 
 def test_no_condition_is_always_true() -> None:
@@ -33,22 +33,24 @@ def test_a_list_is_filled_up_to_one_of_few_sizes() -> None:
 
 def test_no_limits_are_no_conditions() -> None:
     where = Where()
-    document_scope(UNRESTRICTED, where)
+    object_scope(UNRESTRICTED, where)
     assert str(where) == "1 = 1"
 
 
 def test_every_limit_is_a_condition() -> None:
     where = Where()
-    document_scope(Scope(frozenset({"e"}), frozenset({"N", "R"}), frozenset({"f"})), where, "x")
+    object_scope(Scope(frozenset({"e"}), frozenset({"N", "R"}), frozenset({"f"})), where, "d")
     text = str(where)
-    assert "x.eid = ?" in text and "x.facility <> ?" in text and "NOT EXISTS" in text and "s.n = x.n" in text
-    assert where.values == ["e", "f", "N", "R"]
+    assert "d.eid = ?" in text and "d.facility <> ?" in text and "s.n = d.n" in text
+    assert where.values[:4] == ["e", "f", "N", "R"]
+    # A set or folder is seen when a document in it is: the same limits once more, on the members.
+    assert "x.eid = ?" in text and where.values[4:] == where.values[:4]
 
 
 def test_nobody_and_no_code_allowed_is_nothing_seen() -> None:
     where = Where()
-    document_scope(Scope(frozenset(), None), where)
+    object_scope(Scope(frozenset(), None), where)
     assert str(where) == "1 = 0"
     where = Where()
-    document_scope(Scope(None, frozenset()), where)
-    assert "NOT EXISTS" in str(where) and where.values == []
+    object_scope(Scope(None, frozenset()), where)
+    assert "NOT EXISTS (SELECT 1 FROM registry_code" in str(where) and where.values == []
