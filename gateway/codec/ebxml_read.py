@@ -17,6 +17,9 @@ from gateway.errors import BadInput, InvalidParameter, LimitExceeded
 from gateway.model.code import Code
 from gateway.model.document import Association, Author, DocumentEntry
 
+_VALUE_LIST: Final = f"{{{RIM}}}ValueList"
+_VALUE: Final = f"{{{RIM}}}Value"
+
 MAX_REQUESTED: Final = 1000
 """Documents asked for in one Retrieve Document Set."""
 MAX_VALUES: Final = 1000
@@ -308,7 +311,8 @@ def _name(node: etree._Element) -> str:
 
 
 def _values(slot: etree._Element) -> list[str]:
-    return [xml.text_of(value) for value in slot.iterfind(f"{{{RIM}}}ValueList/{{{RIM}}}Value")]
+    # By hand: a path costs more than what it finds, and an answer of 100 entries has thousands of values.
+    return [xml.text_of(value) for held in slot if held.tag == _VALUE_LIST for value in held if value.tag == _VALUE]
 
 
 def _child(item: etree._Element, name: str) -> str:

@@ -5,7 +5,7 @@ the sender can read it. Faults are for the envelope, addressing and XML; an erro
 answer with a RegistryErrorList.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -215,9 +215,15 @@ def _reply_to(headers: tuple[etree._Element, ...], message_id: str, may_reply: C
 
 
 def answer(
-    action: str, message_id: str, relates_to: str, body: bytes, *, to: str = ANONYMOUS, headers: str = ""
+    action: str,
+    message_id: str,
+    relates_to: str,
+    body: bytes | Sequence[bytes],
+    *,
+    to: str = ANONYMOUS,
+    headers: str = "",
 ) -> bytes:
-    """A response envelope around a rendered body; `message_id` and `relates_to` are URIs such as urn:uuid:..., `to` is
+    """A response envelope around a rendered body (large ones in pieces, joined once); `message_id` and `relates_to` are URIs such as urn:uuid:..., `to` is
     where an asynchronous one is delivered, `headers` are further header blocks."""
     related = f"<wsa:RelatesTo>{escape(relates_to)}</wsa:RelatesTo>" if relates_to else ""
     return _envelope(
@@ -238,12 +244,13 @@ def request(action: str, message_id: str, to: str, body: bytes) -> bytes:
     )
 
 
-def _envelope(headers: str, body: bytes) -> bytes:
+def _envelope(headers: str, body: bytes | Sequence[bytes]) -> bytes:
     head = (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
         f'<soap:Envelope xmlns:soap="{SOAP}" xmlns:wsa="{WSA}"><soap:Header>{headers}</soap:Header><soap:Body>'
     )
-    return b"".join((head.encode(), body, b"</soap:Body></soap:Envelope>"))
+    inside = (body,) if isinstance(body, bytes) else body
+    return b"".join((head.encode(), *inside, b"</soap:Body></soap:Envelope>"))
 
 
 def fault(found: SoapFault, message_id: str) -> bytes:

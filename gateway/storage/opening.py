@@ -76,7 +76,7 @@ def open_storage(url: str, blob_directory: Path, *, affinity_domain: str, derive
         engine=engine,
         writer=writer,
         resources=ResourceTable(engine),
-        documents=DocumentTable(lookups, registry),
+        documents=DocumentTable(lookups, registry, identities, affinity_domain),
         registry=registry,
         registering=RegistryStore(writer, blobs, clock, affinity_domain),
         blobs=blobs,
