@@ -17,6 +17,9 @@ from gateway.errors import BadInput, InvalidParameter, LimitExceeded
 from gateway.model.code import Code
 from gateway.model.document import Association, Author, DocumentEntry
 
+_OPTION: Final = f"{{{QUERY}}}ResponseOption"
+_QUERY: Final = f"{{{RIM}}}AdhocQuery"
+_SLOT: Final = f"{{{RIM}}}Slot"
 _VALUE_LIST: Final = f"{{{RIM}}}ValueList"
 _VALUE: Final = f"{{{RIM}}}Value"
 
@@ -57,12 +60,19 @@ def read_query(body: etree._Element) -> AdhocQuery:
     """Raises BadInput when the element is no AdhocQueryRequest, InvalidParameter for a value that cannot be read."""
     if body.tag != f"{{{QUERY}}}AdhocQueryRequest":
         raise BadInput("the body is not query:AdhocQueryRequest")
-    option, query = body.find(f"{{{QUERY}}}ResponseOption"), body.find(f"{{{RIM}}}AdhocQuery")
+    option = query = None
+    for child in body:
+        if child.tag == _OPTION and option is None:
+            option = child
+        elif child.tag == _QUERY and query is None:
+            query = child
     if query is None:
         raise BadInput("query:AdhocQueryRequest without rim:AdhocQuery")
     return_type = "RegistryObject" if option is None else _attribute(option, "returnType", "RegistryObject")
     slots = []
-    for slot in query.findall(f"{{{RIM}}}Slot"):
+    for slot in query:
+        if slot.tag != _SLOT:
+            continue
         name = _attribute(slot, "name")
         values = [value for text in _values(slot) for value in parse_value(text)]
         if len(values) > MAX_VALUES:

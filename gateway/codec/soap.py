@@ -148,14 +148,21 @@ def _check_version(root: etree._Element) -> None:
 
 
 def _split(root: etree._Element) -> tuple[tuple[etree._Element, ...], etree._Element | None]:
-    namespace = etree.QName(root).namespace
-    header, bodies = root.find(f"{{{namespace}}}Header"), list(root.iterchildren(f"{{{namespace}}}Body"))
-    if len(bodies) != 1:
+    prefix = str(root.tag).removesuffix("Envelope")
+    header_name, body_name = f"{prefix}Header", f"{prefix}Body"
+    header: etree._Element | None = None
+    bodies = []
+    for child in root:
+        if child.tag == body_name:
+            bodies.append(child)
+        elif child.tag == header_name and header is None:
+            header = child
+    if len(bodies) != 1 or not prefix:
         raise SoapFault("Sender", "the envelope has no single soap:Body")
     children = [child for child in bodies[0] if isinstance(child.tag, str)]
     if len(children) > 1:
         raise SoapFault("Sender", "soap:Body holds more than one element")
-    headers = () if header is None else tuple(child for child in header if isinstance(child.tag, str))
+    headers = () if header is None else tuple([child for child in header if isinstance(child.tag, str)])
     return headers, children[0] if children else None
 
 
