@@ -83,12 +83,12 @@ def find_documents(asked: Asked) -> Found:
 
 def named_documents(asked: Asked) -> list[StoredEntry]:
     """The documents that entryUUID, uniqueId or logicalID name."""
-    given, registry = asked.given, asked.services.registry
+    given, objects = asked.given, asked.services.objects
     if _UUID in given:
-        return registry.by_entry_uuid(given[_UUID], asked.scope, DOCUMENT_TYPES)
+        return objects.by_entry_uuid(given[_UUID], asked.scope, DOCUMENT_TYPES)
     if _LOGICAL in given:
-        return registry.by_logical_id(given[_LOGICAL], asked.scope, DOCUMENT_TYPES)
-    found = registry.by_unique_id(given[_UNIQUE], asked.scope, DOCUMENT_TYPES)
+        return objects.by_logical_id(given[_LOGICAL], asked.scope, DOCUMENT_TYPES)
+    found = objects.by_unique_id(given[_UNIQUE], asked.scope, DOCUMENT_TYPES)
     return found if q.all_versions(given) else q.last_versions(found)
 
 
@@ -99,18 +99,18 @@ def get_documents(asked: Asked) -> Found:
 def get_documents_and_associations(asked: Asked) -> Found:
     """The documents, and every association that touches them."""
     found = named_documents(asked)
-    touching = asked.services.registry.associations([one.entryUUID for one in found], asked.scope)
+    touching = asked.services.objects.associations([one.entryUUID for one in found], asked.scope)
     return q.of_one_patient(asked, found, q.of_status(asked.given, touching))
 
 
 def get_related_documents(asked: Asked) -> Found:
     """The document, those it is tied to by the associations asked for, and these. Nothing related: nothing at all."""
     start = {one.entryUUID for one in named_documents(asked)}
-    touching = asked.services.registry.associations(sorted(start), asked.scope)
+    touching = asked.services.objects.associations(sorted(start), asked.scope)
     wanted = set(asked.given["$AssociationTypes"])
     ties = [one for one in q.of_status(asked.given, touching) if one.associationType in wanted]
     ends = {end for one in ties for end in (one.sourceObject, one.targetObject)}
-    found = asked.services.registry.by_entry_uuid(sorted(ends), asked.scope, DOCUMENT_TYPES)
+    found = asked.services.objects.by_entry_uuid(sorted(ends), asked.scope, DOCUMENT_TYPES)
     types = asked.given.get(f"{D}Type", (STABLE,))
     seen = {one.entryUUID for one in found if one.objectType in types or one.entryUUID in start}
     ties = q.between(ties, seen)
@@ -125,7 +125,7 @@ def contents(asked: Asked, uuids: Iterable[str]) -> list[StoredEntry]:
         formatCode=asked.given.get(f"{D}FormatCode"),
         confidentialityCode=asked.given.get(f"{D}ConfidentialityCode", ()),
     )
-    return asked.services.registry.contents(tuple(uuids), wanted, asked.scope)
+    return asked.services.objects.contents(tuple(uuids), wanted, asked.scope)
 
 
 QUERIES: Final = (

@@ -41,17 +41,17 @@ def find_folders(asked: Asked) -> Found:
     if enterprise_id is None:
         return Found(patient=str(patient), known=False)
     wanted = folder_query(asked.given, (enterprise_id,), asked.limit, references=asked.references)
-    return Found(tuple(asked.services.registry.find_folders(wanted, asked.scope)), patient=str(patient))
+    return Found(tuple(asked.services.objects.find_folders(wanted, asked.scope)), patient=str(patient))
 
 
 def named_folders(asked: Asked) -> list[StoredEntry]:
     """The folders that entryUUID, uniqueId or logicalID name."""
-    given, registry = asked.given, asked.services.registry
+    given, objects = asked.given, asked.services.objects
     if _UUID in given:
-        return registry.by_entry_uuid(given[_UUID], asked.scope, (FOLDER,))
+        return objects.by_entry_uuid(given[_UUID], asked.scope, (FOLDER,))
     if _LOGICAL in given:
-        return registry.by_logical_id(given[_LOGICAL], asked.scope, (FOLDER,))
-    found = registry.by_unique_id(given[_UNIQUE], asked.scope, (FOLDER,))
+        return objects.by_logical_id(given[_LOGICAL], asked.scope, (FOLDER,))
+    found = objects.by_unique_id(given[_UNIQUE], asked.scope, (FOLDER,))
     return found if q.all_versions(given) else q.last_versions(found)
 
 
@@ -63,7 +63,7 @@ def get_folder_and_contents(asked: Asked) -> Found:
     """The folder, its documents, and the HasMember between."""
     found = named_folders(asked)
     folders = {one.entryUUID for one in found}
-    touching = asked.services.registry.associations(sorted(folders), asked.scope)
+    touching = asked.services.objects.associations(sorted(folders), asked.scope)
     ties = [
         one
         for one in q.of_status(asked.given, touching)
@@ -76,10 +76,10 @@ def get_folder_and_contents(asked: Asked) -> Found:
 def get_folders_for_document(asked: Asked) -> Found:
     """The folders the document is in."""
     documents = {one.entryUUID for one in named_documents(asked)}
-    touching = q.of_status(asked.given, asked.services.registry.associations(sorted(documents), asked.scope))
+    touching = q.of_status(asked.given, asked.services.objects.associations(sorted(documents), asked.scope))
     ties = [one for one in touching if one.associationType == HAS_MEMBER and one.targetObject in documents]
     sources = dict.fromkeys(one.sourceObject for one in ties)
-    return q.of_one_patient(asked, asked.services.registry.by_entry_uuid(tuple(sources), asked.scope, (FOLDER,)))
+    return q.of_one_patient(asked, asked.services.objects.by_entry_uuid(tuple(sources), asked.scope, (FOLDER,)))
 
 
 QUERIES: Final = (

@@ -22,7 +22,7 @@ def find_documents(asked: Asked) -> Found:
 def find_folders(asked: Asked) -> Found:
     patients = _people(asked, f"{F}PatientId")
     wanted = folders.folder_query(asked.given, patients, asked.limit, references=asked.references)
-    return Found(tuple(asked.services.registry.find_folders(wanted, asked.scope)))
+    return Found(tuple(asked.services.objects.find_folders(wanted, asked.scope)))
 
 
 def _people(asked: Asked, name: str) -> tuple[str, ...] | None:

@@ -37,17 +37,17 @@ def find_submission_sets(asked: Asked) -> Found:
         limit=asked.limit,
         references=asked.references,
     )
-    return Found(tuple(asked.services.registry.find_submission_sets(wanted, asked.scope)), patient=str(patient))
+    return Found(tuple(asked.services.objects.find_submission_sets(wanted, asked.scope)), patient=str(patient))
 
 
 def get_submission_sets(asked: Asked) -> Found:
     """The sets that hold these documents or folders, and the HasMember that say so."""
     wanted = asked.given["$uuid"]
     named = set(wanted)
-    touching = q.of_status(asked.given, asked.services.registry.associations(wanted, asked.scope))
+    touching = q.of_status(asked.given, asked.services.objects.associations(wanted, asked.scope))
     ties = [one for one in touching if one.associationType == HAS_MEMBER and one.targetObject in named]
     sources = dict.fromkeys(one.sourceObject for one in ties)
-    found = asked.services.registry.by_entry_uuid(tuple(sources), asked.scope, (SUBMISSION_SET,))
+    found = asked.services.objects.by_entry_uuid(tuple(sources), asked.scope, (SUBMISSION_SET,))
     sets = {one.entryUUID for one in found}
     return q.of_one_patient(asked, found, [one for one in ties if one.sourceObject in sets])
 
@@ -67,28 +67,28 @@ def get_submission_set_and_contents(asked: Asked) -> Found:
 
 
 def _named(asked: Asked) -> list[StoredEntry]:
-    registry, given = asked.services.registry, asked.given
+    objects, given = asked.services.objects, asked.given
     if _UUID in given:
-        return registry.by_entry_uuid(given[_UUID], asked.scope, (SUBMISSION_SET,))
-    return q.last_versions(registry.by_unique_id(given[_UNIQUE], asked.scope, (SUBMISSION_SET,)))
+        return objects.by_entry_uuid(given[_UUID], asked.scope, (SUBMISSION_SET,))
+    return q.last_versions(objects.by_unique_id(given[_UNIQUE], asked.scope, (SUBMISSION_SET,)))
 
 
 def _folders(asked: Asked, uuids: list[str]) -> list[StoredEntry]:
-    return asked.services.registry.by_entry_uuid(uuids, asked.scope, (FOLDER,))
+    return asked.services.objects.by_entry_uuid(uuids, asked.scope, (FOLDER,))
 
 
 def _touching(asked: Asked, uuids: list[str]) -> list[Association]:
     """Associations of these objects, and those that have one of these associations as an end."""
-    registry = asked.services.registry
-    near = registry.associations(uuids, asked.scope)
+    objects = asked.services.objects
+    near = objects.associations(uuids, asked.scope)
     known = {one.entryUUID for one in near}
-    far = registry.associations(sorted(known), asked.scope)
+    far = objects.associations(sorted(known), asked.scope)
     return [*near, *(one for one in far if one.entryUUID not in known)]
 
 
 def get_associations(asked: Asked) -> Found:
     """Associations with one of these objects on either end."""
-    found = asked.services.registry.associations(asked.given["$uuid"], asked.scope)
+    found = asked.services.objects.associations(asked.given["$uuid"], asked.scope)
     return q.of_one_patient(asked, (), q.of_status(asked.given, found))
 
 
@@ -111,8 +111,8 @@ def get_all(asked: Asked) -> Found:
     sets = SubmissionSetQuery(enterprise_id, given[f"{S}Status"], limit=limit, references=references)
     folders = FolderQuery((enterprise_id,), given["$XDSFolderStatus"], limit=limit, references=references)
     objects = [
-        *services.registry.find_submission_sets(sets, asked.scope),
-        *services.registry.find_folders(folders, asked.scope),
+        *services.objects.find_submission_sets(sets, asked.scope),
+        *services.objects.find_folders(folders, asked.scope),
         *services.documents.find(documents, asked.scope),
     ]
     inside = [one.entryUUID for one in objects]

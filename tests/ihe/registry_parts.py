@@ -88,7 +88,7 @@ OF_A: tuple[tuple[RegistryObject, str], ...] = (
         APPROVED,
     ),
     (replace(document("O1"), objectType=ON_DEMAND, hash="", size=0, blob=""), APPROVED),
-    (Folder(number("F1"), unique("F1"), "", (Code("x", "urn:x"), Code("y", "urn:x")), "20200103"), APPROVED),
+    (Folder(number("F1"), unique("F1"), "", (Code("x", "urn:x"), Code("y", "urn:x")), "20200103000000"), APPROVED),
 )
 OF_B: tuple[tuple[RegistryObject, str], ...] = (
     (submission("S3", "20220101000000"), APPROVED),
