@@ -87,8 +87,11 @@ OF_A: tuple[tuple[RegistryObject, str], ...] = (
         replace(document("D4", time="20210601000000"), serviceStartTime="20201231", serviceStopTime="202101"),
         APPROVED,
     ),
-    (replace(document("O1"), objectType=ON_DEMAND, hash="", size=0, blob=""), APPROVED),
-    (Folder(number("F1"), unique("F1"), "", (Code("x", "urn:x"), Code("y", "urn:x")), "20200103000000"), APPROVED),
+    (replace(document("O1"), objectType=ON_DEMAND, creationTime="", hash="", size=0, blob=""), APPROVED),
+    (
+        Folder(number("F1"), unique("F1"), "", (Code("x", "urn:x"), Code("y", "urn:x")), "20200103000000", "A folder"),
+        APPROVED,
+    ),
 )
 OF_B: tuple[tuple[RegistryObject, str], ...] = (
     (submission("S3", "20220101000000"), APPROVED),

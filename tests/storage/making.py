@@ -95,7 +95,7 @@ def document_entry(kind: str, key: str, version: Version, content: bytes) -> Doc
         uniqueId=f"2.25.{uuid.UUID(number).int}",
         patientId="",
         sourcePatientId=f"1^^^&{HOSPITAL}&ISO",
-        mimeType="application/fhir+json" if kind == "bundle" else "x-application/hl7-v2+er7",
+        mimeType="application/fhir+json" if kind == "bundle" else "application/hl7-v2",
         classCode=Code("class", "urn:c"),
         typeCode=Code("type", "urn:t"),
         formatCode=Code(kind, "urn:f"),
