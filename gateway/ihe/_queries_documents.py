@@ -140,7 +140,11 @@ QUERIES: Final = (
     ),
     StoredQuery(
         "urn:uuid:ab474085-82b5-402d-8115-3f37cb1e2405", "FindDocumentsByTitle", "national extension (DE)",
-        (_PATIENT, Parameter(_TITLE, q.texts, required=True), *FILTERS), find_documents, by_patient=True,
+        (
+            _PATIENT, Parameter(_TITLE, q.texts, required=True), Parameter(f"{D}AuthorInstitution", q.refused),
+            *FILTERS,
+        ),
+        find_documents, by_patient=True,
     ),
     StoredQuery(
         "urn:uuid:5c4f972b-d56b-40ac-a5fc-c8ca9b40b9d4", "GetDocuments", f"{_SECTION}.5",

@@ -194,6 +194,11 @@ def _word(*allowed: str) -> Coding:
     return read_words
 
 
+def refused(name: str, values: tuple[str, ...]) -> None:
+    """Ignoring it would answer more than was asked."""
+    raise InvalidParameter(f"{name} is not kept by this registry and cannot be asked for")
+
+
 status = _word(APPROVED, DEPRECATED)
 entry_type = _word(STABLE, ON_DEMAND)
 availability = _word(ONLINE, OFFLINE)
@@ -209,6 +214,7 @@ CODINGS: Final[dict[Coding, str]] = {
     entry_type: "entry type",
     availability: "availability",
     level: "1 or 2",
+    refused: "refused",
 }
 """What the documentation calls them."""
 
@@ -263,7 +269,8 @@ def of_one_patient(asked: Asked, objects: Iterable[StoredEntry], associations: I
 
 def between(associations: Iterable[Association], ids: set[str]) -> list[Association]:
     """Associations with both ends among `ids`; one of these may be an end of another."""
-    rest, kept, inside = list(associations), [], set(ids)
+    rest, inside = list(associations), set(ids)
+    kept: list[Association] = []
     while True:
         more = [one for one in rest if one.sourceObject in inside and one.targetObject in inside]
         if not more:

@@ -10,7 +10,7 @@ import pytest
 from gateway.codec import ebxml
 from gateway.ihe import iti18, iti51
 from gateway.ihe._stored_queries import MULTI_PATIENT, STORED_QUERIES
-from gateway.ihe._stored_query import StoredQuery
+from gateway.ihe._stored_query import CODINGS, StoredQuery
 from gateway.model.caller import Scope
 from gateway.model.document import (
     APPROVED,
@@ -307,6 +307,22 @@ def test_too_many_of_a_parameter(held: Registry, query: str, slots: Slots) -> No
 @pytest.mark.parametrize(
     ("query", "slots"),
     [
+        ("FindDocumentsByTitle", documents_of(listed(f"{D}Title", "%"), listed(f"{D}AuthorInstitution", "x"))),
+        ("FindSubmissionSets", sets_of(listed(f"{S}ContentType", "no scheme^"))),
+        ("FindFolders", folders_of(one(f"{F}LastUpdateTimeFrom", "yesterday"))),
+        ("GetAll", [*all_of()[1:], one("$patientId", "no CX")]),
+        ("GetDocuments", [uuids(f"{D}EntryUUID", "D1"), one("$MetadataLevel", "3")]),
+        ("GetAssociations", [uuids("$uuid", "D1"), listed("$XDSAssociationStatus", "urn:none")]),
+    ],
+)
+def test_a_value_that_cannot_be_read(held: Registry, query: str, slots: Slots) -> None:
+    body = held.ask(IDS[query], slots)
+    assert (body.get("status"), error_codes(body), names(body)) == (ebxml.FAILURE, ["XDSRegistryError"], [])
+
+
+@pytest.mark.parametrize(
+    ("query", "slots"),
+    [
         ("GetDocuments", [uuids(f"{D}EntryUUID", "D1", "E1")]),
         ("GetDocumentsAndAssociations", [uuids(f"{D}EntryUUID", "D1", "E1")]),
         ("GetSubmissionSets", [uuids("$uuid", "D1", "E1")]),
@@ -401,3 +417,38 @@ def test_each_transaction_has_its_own_queries(held: Registry) -> None:
     single, many = IDS["FindDocuments"], IDS["FindDocumentsForMultiplePatients"]
     assert error_codes(held.ask(many, [])) == ["XDSUnknownStoredQuery"]
     assert error_codes(held.ask(single, [], action=iti51.TRANSACTION.action)) == ["XDSUnknownStoredQuery"]
+
+
+# -- documentation -----------------------------------------------------------------------------------------------
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "stored-queries.md"
+
+
+def _short(name: str) -> str:
+    for long, short in (("XDSDocumentEntry", "DE "), ("XDSSubmissionSet", "SS "), ("XDSFolder", "F ")):
+        name = name.replace(long, short)
+    return f"`{name.removeprefix('$')}`"
+
+
+def table() -> str:
+    """The table of docs/stored-queries.md."""
+    rows = ["", "| query | transaction, section | parameters |", "|---|---|---|"]
+    for number_, queries in (("ITI-18, 38", STORED_QUERIES), ("ITI-51", MULTI_PATIENT)):
+        for stored in queries.values():
+            parameters = [f"{_short(p.name)} {CODINGS[p.read]} {p.number}" for p in stored.parameters]
+            for word, some in (("One of", stored.one_of), ("Any of", stored.any_of)):
+                if some:
+                    parameters.append(f"*{word}* {', '.join(map(_short, some))}")
+            where = f"{number_}; {stored.section}"
+            rows.append(f"| {stored.name} `{stored.id}` | {where} | {'; '.join(parameters)} |")
+    return "\n".join((*rows, "", ""))
+
+
+def test_the_page_says_what_the_table_says(update_golden: bool) -> None:
+    text = PAGE.read_text("utf-8")
+    begin, end = text.index("<!-- made from"), text.index("<!-- end -->")
+    begin = text.index("\n", begin)
+    if update_golden:
+        PAGE.write_text(text[:begin] + table() + text[end:], "utf-8")
+        text, end = (page := PAGE.read_text("utf-8")), page.index("<!-- end -->")
+    assert text[begin:end] == table()

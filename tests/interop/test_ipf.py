@@ -14,7 +14,7 @@ import pytest
 
 from gateway import ihe
 from gateway.model.caller import Caller
-from tests.ihe.registry_parts import A, B, NAMES, Registry, number, registry, unique
+from tests.ihe.registry_parts import NAMES, A, B, Registry, number, registry, unique
 from tests.xds_parts import HOME, REPOSITORY
 
 HERE = Path(__file__).parent / "ipf"
