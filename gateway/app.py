@@ -40,7 +40,7 @@ from gateway.model.caller import UNRESTRICTED, Caller, Scope
 from gateway.model.clock import Chance, Clock
 from gateway.model.identity import PatientId
 from gateway.model.resource import ReferenceClause, SearchPlan
-from gateway.ports import MedicalIdAgency
+from gateway.ports import Documents, MedicalIdAgency, Registry
 from gateway.profiles.validator import Validator
 from gateway.profiles.xml_format import FhirXml
 from gateway.sandbox.medical_id import SandboxAgency
@@ -73,7 +73,7 @@ from gateway.services.persons import Persons
 from gateway.services.persons.describing import describing
 from gateway.services.policy.access import Access, ScopeOf
 from gateway.services.policy.configured import policy_of
-from gateway.services.policy.guard import Guard, GuardedDocuments, GuardedResources
+from gateway.services.policy.guard import Guard, GuardedDocuments, GuardedRegistry, GuardedResources
 from gateway.services.quality import Quality, make_quality_reader, merged
 from gateway.services.registers import load as load_registers
 from gateway.services.registry.service import RegistryServices
@@ -280,10 +280,13 @@ class Node:
 
     def documents(self) -> DocumentServices:
         community = self.settings.community
+        documents: Documents = self.parts.documents
+        objects: Registry = self.parts.registry
+        if self.is_enforced:
+            documents, objects = GuardedDocuments(documents, self.guard()), GuardedRegistry(objects, self.guard())
         return DocumentServices(
-            documents=GuardedDocuments(self.parts.documents, self.guard())
-            if self.is_enforced
-            else self.parts.documents,
+            documents=documents,
+            objects=objects,
             blobs=self.parts.blobs,
             identities=self.parts.identities,
             audit=self.parts.audit,

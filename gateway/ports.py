@@ -10,13 +10,14 @@ from typing import BinaryIO, Literal, NamedTuple, Protocol, TypeVar
 from gateway.model.audit import AuditRecord, AuditSearch, Checkpoint, StoredRecord
 from gateway.model.caller import Scope
 from gateway.model.consent import Consent, DataFacts, Rule
-from gateway.model.document import Association, DocumentQuery, StoredEntry
+from gateway.model.document import Association, DocumentQuery, Shown, StoredEntry
 from gateway.model.emergency import Declared
 from gateway.model.emergency import State as EmergencyState
 from gateway.model.identity import Facts, Linked, Pair, PatientId, Statement
 from gateway.model.ingest import Applied, FileOutcome, Kept, KeptBlob, KeptObject, Reject, Seen
 from gateway.model.outcome import StayEvent
 from gateway.model.person import Comparison, Decision, Demographics, HistoryLine
+from gateway.model.registry_query import ContentQuery, FolderQuery, SubmissionSetQuery
 from gateway.model.resource import SearchPage, SearchPlan, StoredResource
 
 T = TypeVar("T")
@@ -45,6 +46,13 @@ class Documents(Protocol):
     def find(self, query: DocumentQuery, scope: Scope) -> list[StoredEntry]:
         """Ordered by creationTime, newest first, then entryUUID. Raises TooManyResults above query.limit."""
 
+    def shown(self, patient: PatientId, query: DocumentQuery, scope: Scope) -> list[Shown] | None:
+        """`find` for whoever this id means, instead of query.patient, and only what an answer shows; None: the scope
+        knows nobody by it."""
+
+    def find_of_many(self, query: DocumentQuery, patients: Sequence[str] | None, scope: Scope) -> list[StoredEntry]:
+        """`find` for these enterprise ids instead of query.patient; None: not limited by patient."""
+
     def by_entry_uuid(self, uuids: tuple[str, ...], scope: Scope) -> list[StoredEntry]: ...
 
     def by_unique_id(self, unique_ids: tuple[str, ...], scope: Scope) -> list[StoredEntry]: ...
@@ -57,8 +65,17 @@ class Documents(Protocol):
 
 
 class Registry(Protocol):
-    """DocumentEntries, SubmissionSets, Folders and the associations between them, by id. `types`: objectTypes, () for
-    all. What a scope does not show is as unknown as what does not exist."""
+    """DocumentEntries, SubmissionSets, Folders and the associations between them. `types`: objectTypes, () for all. What
+    a scope does not show is as unknown as what does not exist."""
+
+    def find_submission_sets(self, query: SubmissionSetQuery, scope: Scope) -> list[StoredEntry]:
+        """Newest first, then by entryUUID. Raises TooManyResults above query.limit."""
+
+    def find_folders(self, query: FolderQuery, scope: Scope) -> list[StoredEntry]:
+        """As find_submission_sets."""
+
+    def contents(self, uuids: Sequence[str], query: ContentQuery, scope: Scope) -> list[StoredEntry]:
+        """The documents among these objects that are wanted, in the order they were stored."""
 
     def by_entry_uuid(self, uuids: Sequence[str], scope: Scope, types: Sequence[str] = ()) -> list[StoredEntry]:
         """In the order asked for."""
@@ -351,7 +368,7 @@ class KnownFacts(Protocol):
 
     def of_resources(self, type_: str, ids: Sequence[str]) -> dict[str, DataFacts]: ...
 
-    def of_documents(self, unique_ids: Sequence[str]) -> dict[str, DataFacts]: ...
+    def of_documents(self, uuids: Sequence[str]) -> dict[str, DataFacts]: ...
 
     def known_at(self, eids: Iterable[str]) -> dict[str, frozenset[str]]:
         """Enterprise id -> facilities that know the person."""

@@ -49,9 +49,10 @@ class Asker(Protocol):
 
 
 class Payload(NamedTuple):
-    """What a transaction answers with: the element inside soap:Body, and document parts for MTOM."""
+    """What a transaction answers with: the element inside soap:Body (a large one in pieces), and document parts for
+    MTOM."""
 
-    body: bytes
+    body: bytes | Sequence[bytes]
     parts: tuple[OutPart, ...] = ()
 
 

@@ -21,7 +21,7 @@ from gateway.model.caller import Scope
 from gateway.model.clock import Chance, Clock
 from gateway.model.document import StoredEntry
 from gateway.model.identity import PatientId
-from gateway.ports import AuditLog, Blobs, Documents, Identities
+from gateway.ports import AuditLog, Blobs, Documents, Identities, Registry
 from gateway.services.policy.access import ScopeOf
 from gateway.services.registry.service import RegistryServices
 
@@ -39,6 +39,8 @@ class DocumentServices:
     """The parts the XDS and XCA transactions work with; app.py fills it in."""
 
     documents: Documents
+    objects: Registry
+    """DocumentEntries, SubmissionSets, Folders and associations, read."""
     blobs: Blobs
     identities: Identities
     audit: AuditLog

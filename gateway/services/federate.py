@@ -22,7 +22,9 @@ from gateway.services.documents import DocumentServices, Held, Wanted, retrieve
 from gateway.translate.times import utc_range
 
 FHIR_JSON: Final = "application/fhir+json"
-ER7: Final = "x-application/hl7-v2+er7"
+ER7: Final = frozenset({"application/hl7-v2", "x-application/hl7-v2+er7"})
+"""Media types of an HL7 v2 message with delimiters: the one written now, and the one written before, which consumers that
+check the top-level type refuse."""
 TYPES: Final = ("lab", "rx", "document")
 MAX_THREADS: Final = 32
 """Communities asked at the same time; more wait for a free thread, inside the same deadline."""
@@ -204,7 +206,7 @@ def rows_of(items: Sequence[Item], types: tuple[str, ...], community: str) -> li
         if item.bundle is not None:
             rows += [row for row in rows_of_bundle(item.bundle, community, facility) if row.type in types]
         # The original message of a Bundle in the same answer is not one more document of the patient.
-        original = item.entry.mimeType == ER7 and _source(item.entry) in translated
+        original = item.entry.mimeType in ER7 and _source(item.entry) in translated
         if "document" in types and not original:
             rows.append(_row_of_entry(item.entry, community, facility))
     return rows

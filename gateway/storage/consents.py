@@ -103,19 +103,19 @@ class FactsTable:
         sql = "SELECT DISTINCT eid FROM resource WHERE type = ? AND rid IN (@)"
         return tuple(sorted({row[0] for row in self._ask.among(sql, ids, (type_,)) if row[0]}))
 
-    def of_documents(self, unique_ids: Sequence[str]) -> dict[str, DataFacts]:
-        """uniqueId -> facts."""
+    def of_documents(self, uuids: Sequence[str]) -> dict[str, DataFacts]:
+        """entryUUID -> facts."""
         sql = (
-            "SELECT n, uniqueId, entryUUID, eid, facility, serviceStartTime, time, typeCodeScheme, typeCode,"
-            " classCodeScheme, classCode FROM registry_object WHERE uniqueId IN (@)"
+            'SELECT n, "uniqueId", "entryUUID", eid, facility, "serviceStartTime", time, "typeCodeScheme", "typeCode",'
+            ' "classCodeScheme", "classCode" FROM registry_object WHERE "entryUUID" IN (@)'
         )
-        rows = list(self._ask.among(sql, unique_ids))
+        rows = list(self._ask.among(sql, uuids))
         labels: dict[int, list[str]] = {}
         coded = "SELECT n, code FROM registry_code WHERE attribute = 'confidentialityCode' AND n IN (@)"
         for n, code in self._ask.among(coded, [row[0] for row in rows]):
             labels.setdefault(n, []).append(code)
         return {
-            unique: DataFacts(
+            entry: DataFacts(
                 "DocumentReference",
                 eid,
                 facility,

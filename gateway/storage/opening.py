@@ -85,12 +85,13 @@ def open_storage(url: str, objects: Objects, *, affinity_domain: str, derive: De
     identities = IdentityTable(lookups, affinity_domain)
     memory = MemoryTable(lookups, writer)
     memory.sweep(instant(clock.now()))
+    registry = RegistryTable(lookups, affinity_domain)
     return Storage(
         engine=engine,
         writer=writer,
         resources=ResourceTable(engine),
-        documents=DocumentTable(engine, affinity_domain),
-        registry=RegistryTable(engine, affinity_domain),
+        documents=DocumentTable(lookups, registry, identities, affinity_domain),
+        registry=registry,
         registering=RegistryStore(writer, clock, affinity_domain),
         blobs=blobs,
         identities=identities,

@@ -99,12 +99,18 @@ def document_conditions(scope: Scope, table: FromClause = registry_object) -> li
 
 
 @lru_cache(maxsize=1024)
-def as_sql(kind: str, scope: Scope) -> tuple[str, tuple[Any, ...]]:
-    """(conditions joined by AND, values for its `?`), `1` without any: for `resource` and `registry_object` under these names;
-    for `person` the dissent of the person of a row `i` of identity_patient."""
-    conditions = {"resource": resource_conditions, "document": document_conditions, "person": _person}[kind](scope)
+def as_sql(kind: str, scope: Scope, alias: str = "") -> tuple[str, tuple[Any, ...]]:
+    """(conditions joined by AND, values for its `?`), `1 = 1` without any: for `resource` and `registry_object` under their
+    names or an alias; for `person` the dissent of the person of a row `i` of identity_patient."""
+    if kind == "person":
+        conditions = _person(scope)
+    else:
+        table, made_of = (
+            (resource, resource_conditions) if kind == "resource" else (registry_object, document_conditions)
+        )
+        conditions = made_of(scope, table.alias(alias) if alias else table)
     if not conditions:
-        return "1", ()
+        return "1 = 1", ()
     made = and_(*conditions).compile(dialect=_QMARK, compile_kwargs={"render_postcompile": True})
     values = made.params
     return str(made), tuple(values[name] for name in made.positiontup or ())

@@ -150,7 +150,7 @@ def test_demo_keys_are_for_loopback(federation: Federation) -> None:
         public = settings.model_copy(
             update={section: getattr(settings, section).model_copy(update={"host": "0.0.0.0"})}
         )
-        with pytest.raises(ConfigurationError, match="demo keys on 0.0.0.0"):
+        with pytest.raises(ConfigurationError, match=r"demo keys on 0\.0\.0\.0"):
             load(public)
 
 

@@ -40,7 +40,7 @@ LOINC = "2.16.840.1.113883.6.1"
 
 def test_the_two_documents_and_their_association() -> None:
     bundle, original, xfrm = entries(SOURCE, repository="1.2.3")
-    assert (bundle.mimeType, original.mimeType) == ("application/fhir+json", "x-application/hl7-v2+er7")
+    assert (bundle.mimeType, original.mimeType) == ("application/fhir+json", "application/hl7-v2")
     assert (xfrm.associationType, xfrm.sourceObject, xfrm.targetObject) == (XFRM, bundle.entryUUID, original.entryUUID)
     for entry, content in ((bundle, SOURCE.bundle), (original, SOURCE.original)):
         assert entry.hash == hashlib.sha1(content).hexdigest()

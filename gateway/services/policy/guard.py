@@ -6,17 +6,22 @@ is enough to keep data in, so one mistake of ours discloses nothing. In open mod
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from gateway.model.audit import AuditRecord
 from gateway.model.caller import UNRESTRICTED, Scope
 from gateway.model.consent import DataFacts, Rule, sees
-from gateway.model.document import Association, DocumentQuery, StoredEntry
+from gateway.model.document import DOCUMENT_TYPES, Association, DocumentQuery, Shown, StoredEntry
+from gateway.model.identity import PatientId
+from gateway.model.registry_query import ContentQuery, FolderQuery, SubmissionSetQuery
 from gateway.model.resource import SearchPage, SearchPlan, StoredResource
-from gateway.ports import AuditLog, Documents, KnownFacts, Resources
+from gateway.ports import AuditLog, Documents, KnownFacts, Registry, Resources
 
 _MOST: Final = 10_000
 """Persons whose rules are kept."""
+
+
+Row = TypeVar("Row", StoredEntry, Shown)
 
 
 class Rules(Protocol):
@@ -50,6 +55,14 @@ class Guard:
             alarm = AuditRecord("110113", "guard", "E", 12, "guard", object=what, detail=f"{len(missing)} held back")
             self.audit.record(alarm)
         return seen
+
+    def documents(self, found: list[Row], scope: Scope) -> list[Row]:
+        """Of stored objects those documents that the scope shows; SubmissionSets and Folders as they are."""
+        documents = [one.entryUUID for one in found if one.objectType in DOCUMENT_TYPES]
+        if scope == UNRESTRICTED or not documents:
+            return found
+        seen = self.shown(scope, self.facts.of_documents(documents), documents, "DocumentReference")
+        return [one for one in found if one.entryUUID in seen or one.objectType not in DOCUMENT_TYPES]
 
     def _rules(self, eids: Sequence[str]) -> Mapping[str, Sequence[Rule]]:
         version = self.consents.version()
@@ -116,13 +129,13 @@ class GuardedDocuments:
     guard: Guard
 
     def find(self, query: DocumentQuery, scope: Scope) -> list[StoredEntry]:
-        return self._shown(self.inner.find(query, scope), scope)
+        return self.guard.documents(self.inner.find(query, scope), scope)
 
     def by_entry_uuid(self, uuids: tuple[str, ...], scope: Scope) -> list[StoredEntry]:
-        return self._shown(self.inner.by_entry_uuid(uuids, scope), scope)
+        return self.guard.documents(self.inner.by_entry_uuid(uuids, scope), scope)
 
     def by_unique_id(self, unique_ids: tuple[str, ...], scope: Scope) -> list[StoredEntry]:
-        return self._shown(self.inner.by_unique_id(unique_ids, scope), scope)
+        return self.guard.documents(self.inner.by_unique_id(unique_ids, scope), scope)
 
     def originals(self, scope: Scope) -> Iterator[str]:
         return self.inner.originals(scope)
@@ -130,9 +143,42 @@ class GuardedDocuments:
     def associations(self, uuids: tuple[str, ...], scope: Scope) -> list[Association]:
         return self.inner.associations(uuids, scope)
 
-    def _shown(self, found: list[StoredEntry], scope: Scope) -> list[StoredEntry]:
-        if scope == UNRESTRICTED or not found:
-            return found
-        ids = [one.uniqueId for one in found]
-        seen = self.guard.shown(scope, self.guard.facts.of_documents(ids), ids, "DocumentReference")
-        return [one for one in found if one.uniqueId in seen]
+    def shown(self, patient: PatientId, query: DocumentQuery, scope: Scope) -> list[Shown] | None:
+        found = self.inner.shown(patient, query, scope)
+        return None if found is None else self.guard.documents(found, scope)
+
+    def find_of_many(self, query: DocumentQuery, patients: Sequence[str] | None, scope: Scope) -> list[StoredEntry]:
+        return self.guard.documents(self.inner.find_of_many(query, patients, scope), scope)
+
+
+@dataclass(frozen=True, slots=True)
+class GuardedRegistry:
+    """ports.Registry, its documents looked at again on the way out. SubmissionSets and Folders follow their documents in
+    the query itself (storage/reads.py)."""
+
+    inner: Registry
+    guard: Guard
+
+    def find_submission_sets(self, query: SubmissionSetQuery, scope: Scope) -> list[StoredEntry]:
+        return self.inner.find_submission_sets(query, scope)
+
+    def find_folders(self, query: FolderQuery, scope: Scope) -> list[StoredEntry]:
+        return self.inner.find_folders(query, scope)
+
+    def contents(self, uuids: Sequence[str], query: ContentQuery, scope: Scope) -> list[StoredEntry]:
+        return self.guard.documents(self.inner.contents(uuids, query, scope), scope)
+
+    def by_entry_uuid(self, uuids: Sequence[str], scope: Scope, types: Sequence[str] = ()) -> list[StoredEntry]:
+        return self.guard.documents(self.inner.by_entry_uuid(uuids, scope, types), scope)
+
+    def by_unique_id(self, unique_ids: Sequence[str], scope: Scope, types: Sequence[str] = ()) -> list[StoredEntry]:
+        return self.guard.documents(self.inner.by_unique_id(unique_ids, scope, types), scope)
+
+    def by_logical_id(self, lids: Sequence[str], scope: Scope, types: Sequence[str] = ()) -> list[StoredEntry]:
+        return self.guard.documents(self.inner.by_logical_id(lids, scope, types), scope)
+
+    def associations(self, uuids: Sequence[str], scope: Scope) -> list[Association]:
+        return self.inner.associations(uuids, scope)
+
+    def associations_by_id(self, uuids: Sequence[str], scope: Scope) -> list[Association]:
+        return self.inner.associations_by_id(uuids, scope)
