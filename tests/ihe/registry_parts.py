@@ -38,6 +38,7 @@ from gateway.model.identity import PatientId
 from gateway.model.ingest import KeptObject
 from gateway.ports import RegistryWork
 from gateway.services.documents import DocumentServices
+from gateway.services.registry.service import RegistryServices
 from gateway.storage.opening import Storage
 from tests.storage.making import DOMAIN, HOSPITAL, message, outcome, record, storage
 from tests.xds_parts import HOME, REPOSITORY, RIM, answer_body, request
@@ -176,5 +177,6 @@ def registry(folder: Path) -> Iterator[Registry]:
         services = DocumentServices(
             parts.documents, parts.registry, parts.blobs, parts.identities, _NoAudit(),
             home=HOME, affinity_domain=DOMAIN, repository=REPOSITORY, scope_of=lambda caller: UNRESTRICTED,
+            registry=RegistryServices(parts.registering, parts.blobs, REPOSITORY),
         )  # fmt: skip
         yield Registry(parts, services)

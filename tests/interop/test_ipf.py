@@ -14,7 +14,9 @@ import pytest
 
 from gateway import ihe
 from gateway.model.caller import Caller
+from gateway.model.identity import PatientId
 from tests.ihe.registry_parts import NAMES, A, B, Registry, number, registry, unique
+from tests.storage.making import DOMAIN
 from tests.xds_parts import HOME, REPOSITORY
 
 HERE = Path(__file__).parent / "ipf"
@@ -31,7 +33,7 @@ def class_path(tmp_path_factory: pytest.TempPathFactory) -> str:
         pytest.skip("no Java (17) on the path")
     folder = tmp_path_factory.mktemp("ipf")
     libraries = os.environ.get("MUSUBI_IPF_CLASSPATH") or _resolved(folder)
-    command = ["javac", "-proc:none", "-d", str(folder / "classes"), "-cp", libraries, str(HERE / "Client.java")]
+    command = ["javac", "-proc:none", "-d", str(folder / "classes"), "-cp", libraries, *map(str, HERE.glob("*.java"))]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=MAVEN_S)
     assert done.returncode == 0, done.stderr
     return f"{folder / 'classes'}{os.pathsep}{libraries}"
@@ -111,6 +113,10 @@ class Ipf:
 
     def retrieve(self, *unique_ids: str) -> dict[str, Any]:
         return self._say("retrieve", f"xds-iti43://127.0.0.1:{self._port}/xds/repository", REPOSITORY, *unique_ids)
+
+    def change(self, verb: str, number: int, *given: str) -> dict[str, Any]:
+        path = "repository" if number == 41 else "registry"
+        return self._say(verb, f"xds-iti{number}://127.0.0.1:{self._port}/xds/{path}", *given)
 
     def close(self) -> None:
         self._process.kill()
@@ -198,3 +204,49 @@ def test_documents_are_retrieved(ipf: Ipf, held: Registry) -> None:
     assert (got["status"], got["errors"]) == ("SUCCESS", [])
     expected = [hashlib.sha256(held.parts.blobs.open(entry.blob).read()).hexdigest() for entry in entries]
     assert sorted(got["sha256"]) == sorted(expected)
+
+
+# -- submitting, changing, removing ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def patient(held: Registry) -> str:
+    """Person B, as the affinity domain knows her."""
+    eid = held.parts.identities.enterprise_id(B, held.scope)
+    assert eid is not None
+    return str(PatientId(eid, DOMAIN))
+
+
+def documents(ipf: Ipf, patient: str) -> set[str]:
+    return set(ipf.ask("FindDocuments", f"patient={patient}")["documents"])
+
+
+def test_a_document_goes_in_and_comes_out(ipf: Ipf, held: Registry, patient: str) -> None:
+    before = documents(ipf, patient)
+    said = ipf.change("provide", 41, patient, "first")
+    assert (said["status"], said["errors"]) == ("SUCCESS", [])
+    (uuid,) = documents(ipf, patient) - before
+    contents = ipf.ask("GetFoldersForDocument", f"uuids={uuid}")
+    assert len(contents["folders"]) == 1
+    (entry,) = held.parts.registry.by_entry_uuid([uuid], held.scope)
+    got = ipf.retrieve(entry.uniqueId)
+    assert got["sha256"] == [hashlib.sha256(b"content of first").hexdigest()]
+    # A document in a set, in a folder, and the fact that it is there: all of the set.
+    (sets,) = (ipf.ask("GetSubmissionSets", f"uuids={uuid}")["sets"],)
+    whole = ipf.ask("GetSubmissionSetAndContents", f"uuids={sets[0]}")
+    assert [len(whole[kind]) for kind in ("documents", "folders", "sets", "associations")] == [1, 1, 1, 4]
+
+
+def test_metadata_alone_is_registered_then_deprecated_then_removed(ipf: Ipf, patient: str) -> None:
+    before = documents(ipf, patient)
+    assert ipf.change("register", 42, patient, "second", "1.2.3.99")["status"] == "SUCCESS"
+    (uuid,) = documents(ipf, patient) - before
+    assert ipf.change("deprecate", 57, patient, "third", uuid)["status"] == "SUCCESS"
+    said = ipf.ask("GetDocuments", f"uuids={uuid}")
+    assert said["documents"] == [uuid]
+    refused = ipf.change("remove", 62, uuid)
+    assert (refused["status"], refused["errors"]) == ("FAILURE", ["REFERENCE_EXISTS_EXCEPTION"])
+    held = ipf.ask("GetSubmissionSets", f"uuids={uuid}")
+    removed = ipf.change("remove", 62, uuid, *held["sets"], *held["associations"])
+    assert (removed["status"], removed["errors"]) == ("SUCCESS", [])
+    assert documents(ipf, patient) == before

@@ -3,6 +3,7 @@
 //
 //   query    <endpoint> <name of the query> <returnType> <key=value> ...
 //   retrieve <endpoint> <repositoryUniqueId> <documentUniqueId> ...
+//   provide | register | deprecate | remove <endpoint> ...           (Submissions.java)
 //
 // Fields are separated by tabs, values of one key by commas. `endpoint` is a Camel URI (xds-iti18://host:port/path).
 
@@ -40,6 +41,10 @@ import org.openehealth.ipf.platform.camel.ihe.xds.XdsCamelValidators;
 public final class Client {
     private static final List<AvailabilityStatus> ANY = List.of(AvailabilityStatus.APPROVED, AvailabilityStatus.DEPRECATED);
     private static final Map<String, Processor[]> VALIDATORS = Map.of(
+        "xds-iti41", new Processor[] {XdsCamelValidators.iti41RequestValidator(), XdsCamelValidators.iti41ResponseValidator()},
+        "xds-iti42", new Processor[] {XdsCamelValidators.iti42RequestValidator(), XdsCamelValidators.iti42ResponseValidator()},
+        "xds-iti57", new Processor[] {XdsCamelValidators.iti57RequestValidator(), XdsCamelValidators.iti57ResponseValidator()},
+        "xds-iti62", new Processor[] {XdsCamelValidators.iti62RequestValidator(), XdsCamelValidators.iti62ResponseValidator()},
         "xds-iti18", new Processor[] {XdsCamelValidators.iti18RequestValidator(), XdsCamelValidators.iti18ResponseValidator()},
         "xds-iti43", new Processor[] {XdsCamelValidators.iti43RequestValidator(), XdsCamelValidators.iti43ResponseValidator()},
         "xds-iti51", new Processor[] {XdsCamelValidators.iti51RequestValidator(), XdsCamelValidators.iti51ResponseValidator()},
@@ -65,6 +70,10 @@ public final class Client {
 
     private String answer(String[] fields) {
         try {
+            var submission = submission(fields);
+            if (submission != null) {
+                return json(send(fields[1], submission).getMessage().getBody(Response.class), List.of());
+            }
             if (fields[0].equals("retrieve")) {
                 return retrieved(fields);
             }
@@ -84,6 +93,16 @@ public final class Client {
         } catch (Exception error) {
             return "{\"exception\": " + quoted(error.toString()) + "}";
         }
+    }
+
+    private static Object submission(String[] fields) throws Exception {
+        return switch (fields[0]) {
+            case "provide" -> Submissions.provide(fields[2], fields[3]);
+            case "register" -> Submissions.register(fields[2], fields[3], fields[4]);
+            case "deprecate" -> Submissions.deprecate(fields[2], fields[3], fields[4]);
+            case "remove" -> Submissions.remove(Arrays.copyOfRange(fields, 2, fields.length));
+            default -> null;
+        };
     }
 
     private String retrieved(String[] fields) throws Exception {
@@ -122,11 +141,6 @@ public final class Client {
                 var query = documents(new FindDocumentsByReferenceIdQuery(), given);
                 query.setReferenceIds(new QueryList<>());
                 query.getReferenceIds().getOuterList().add(given.get("references"));
-                yield query;
-            }
-            case "FindDocumentsByTitle" -> {
-                var query = documents(new FindDocumentsByTitleQuery(), given);
-                query.setTitle(given.get("title"));
                 yield query;
             }
             case "FindSubmissionSets" -> {
