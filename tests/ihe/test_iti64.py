@@ -65,9 +65,7 @@ def test_without_a_number_everything_of_the_old_one_moves(own: Node) -> None:
 
 def test_an_enterprise_id_of_ours_stands_for_the_records_of_its_person(own: Node) -> None:
     services, parts = own
-    old, new = (
-        parts.identities.enterprise_id(PatientId(value, f"{ARC}.1.1"), UNRESTRICTED) for value in ("X1", "X2")
-    )
+    old, new = (parts.identities.enterprise_id(PatientId(value, f"{ARC}.1.1"), UNRESTRICTED) for value in ("X1", "X2"))
     assert feed(services, a43(f"{new}^^^{REGION}~A1^^^{TOKYO}", f"MRG|{old}^^^{REGION}")) == "AA"
     assert xad(services, f"A1^^^{TOKYO}") == ["X2"] and xad(services, f"B1^^^{OSAKA}") == ["X1"]
 
