@@ -13,6 +13,8 @@ from gateway.translate.person_v2 import BadField, authority_of
 
 MALFORMED: Final = "QPD^1^3"
 MAX_PARAMETERS: Final = 50
+MAX_VALUE: Final = 1000
+"""Characters of one value; nobody's name is longer."""
 _PARAMETER = re.compile(r"@([A-Z][A-Z0-9]{2})\.([0-9]{1,2})((?:\.[0-9]{1,2}){0,2})")
 _DATE = re.compile(r"[0-9]{4}(?:[0-9]{2}){0,5}")
 
@@ -103,7 +105,7 @@ def person_query(
     for one in wanted:
         key = (one.field, one.components)
         value = _words(one.value)
-        if one.segment != "PID" or not value:
+        if one.segment != "PID" or not value or len(value) > MAX_VALUE:
             raise _unsupported(one)
         part = IDS.get((3, one.components)) if one.field in said else None
         if part is not None:

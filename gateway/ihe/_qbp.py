@@ -75,6 +75,8 @@ def read_query(message: bytes, head: Head, at: datetime, address: str) -> Query:
         raise Refused("AE", Problem("100", f"QPD^{len(found) or 1}", "a query has one QPD segment"))
     if any(issue.code == "undecodable-bytes" for issue in decoded.issues):
         raise Refused("AE", Problem("102", "QPD^1", "the query holds bytes that are no characters of its charset"))
+    if b"\x00" in message.strip(b"\x00\r\n"):
+        raise Refused("AE", Problem("102", "QPD^1", "the query holds NUL characters"))
     return Query(head, parsed, found[0], component(found[0][2], 1), at, address)
 
 

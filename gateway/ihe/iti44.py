@@ -22,7 +22,7 @@ from gateway.ihe._v3 import (
     refuse_feed,
 )
 from gateway.model.person import FeedKind, PersonFeed
-from gateway.services.persons.feeding import MissingName
+from gateway.services.persons.feeding import MissingName, TooMuch
 from gateway.translate import person_v3
 
 _KINDS: Final[dict[str, FeedKind]] = {
@@ -30,6 +30,7 @@ _KINDS: Final[dict[str, FeedKind]] = {
     "PRPA_IN201302UV02": "revise",
     "PRPA_IN201304UV02": "merge",
 }
+_ELEMENTS: Final = {"name": "name", "address": "addr", "telecom": "telecom"}
 _EVENT: Final = "controlActProcess/subject/registrationEvent"
 _PRIOR: Final = "replacementOf/priorRegistration/subject1/priorRegisteredRole/id"
 
@@ -142,8 +143,9 @@ def _check_sender(wrapper: Wrapper, event: PersonFeed, services: V3Services) -> 
 def locate(asked: Asked, error: GatewayError) -> tuple[Detail, ...]:
     """Which id of the message an error is about."""
     root = f"/{asked.wrapper.name}/{_EVENT}"
-    if isinstance(error, MissingName):
-        return (details_of(error, f"{root}/subject1/patient/patientPerson/name"),)
+    if isinstance(error, MissingName | TooMuch):
+        part = _ELEMENTS[error.part] if isinstance(error, TooMuch) else "name"
+        return (details_of(error, f"{root}/subject1/patient/patientPerson/{part}"),)
     if isinstance(error, BadFeed):
         return (details_of(error, error.location),)
     if isinstance(error, InvalidParameter) and _KINDS.get(asked.wrapper.name) == "merge":

@@ -53,6 +53,36 @@ class Cx(NamedTuple):
     """Assigning authority (CX.4) as sent."""
     number: int
     """Which repetition, from 1."""
+    check: str = ""
+    scheme: str = ""
+    """CX.2 and CX.3: check digit and its scheme."""
+
+    @property
+    def checked(self) -> bool:
+        """False for a number whose check digit is another. Schemes M10 and M11 (HL7 v2.5 table 0061, 2.A.14.3); what
+        we cannot work out is taken as right."""
+        digits = self.value.isascii() and self.value.isdigit() and len(self.value) <= _LONGEST
+        if self.scheme not in _SCHEMES or not digits or not self.check:
+            return True
+        return self.check == _SCHEMES[self.scheme](self.value)
+
+
+def _mod_10(digits: str) -> str:
+    """The odd places from the right, times 2, behind the even places: digits summed up to the next ten."""
+    backwards = digits[::-1]
+    doubled = str(int(backwards[::2][::-1]) * 2)
+    return str(-sum(map(int, backwards[1::2] + doubled)) % 10)
+
+
+def _mod_11(digits: str) -> str:
+    """Weights 2 to 7 from the right; 10 has no digit and stands as 0, as 11 does."""
+    total = sum(int(digit) * (2 + at % 6) for at, digit in enumerate(reversed(digits)))
+    return str((11 - total % 11) % 11 % 10)
+
+
+_LONGEST: Final = 64
+"""Digits of a number with a check digit."""
+_SCHEMES: Final = {"M10": _mod_10, "M11": _mod_11}
 
 
 # -- ids ---------------------------------------------------------------------------------------------------------------
@@ -65,7 +95,8 @@ def cx_of(raw: str) -> list[Cx]:
         parts = repetition.split("^")
         value, hd = plain(parts[0]), parts[3] if len(parts) > 3 and parts[3] != NULL else ""
         if value or hd.strip("&"):
-            found.append(Cx(value, hd, number))
+            check, scheme = (parts[1], parts[2]) if len(parts) > 2 else ("", "")
+            found.append(Cx(value, hd, number, plain(check), plain(scheme)))
     return found
 
 
@@ -89,6 +120,8 @@ def patient_id(cx: Cx, place: str, find: Find) -> PatientId:
     authority = authority_of(cx.hd, find) if cx.hd.strip("&") else None
     if authority is None:
         raise BadField("204", f"{where}^4", "the assigning authority of the patient number is not known here")
+    if not cx.checked:
+        raise BadField("102", f"{where}^2", "the check digit is not that of the number")
     return PatientId(cx.value, authority.oid)
 
 

@@ -29,6 +29,10 @@ MAX_ID: Final = 256
 """Characters of one id."""
 _NEWBORN_DAYS: Final = 366
 """So long a child may go without a name in a registration; systems often give it with the first visit."""
+MAX_PARTS: Final = 100
+"""Numbers, names, addresses or telephones of one person in one message."""
+MAX_WORDS: Final = 4000
+"""Characters of one name or address, in all its parts."""
 JAPAN: Final = timezone(timedelta(hours=9))
 _DTM: Final = re.compile(r"(\d{4,14})(?:\.(\d{1,4}))?([+-]\d{4})?$", re.ASCII)
 _NAMED: Final = frozenset({"name", "birthDate", "gender"})
@@ -62,6 +66,31 @@ def japan_time(moment: datetime) -> str:
     """17 digits of a moment."""
     local = moment.astimezone(JAPAN)
     return local.strftime("%Y%m%d%H%M%S") + f"{local.microsecond // 1000:03d}"
+
+
+class TooMuch(InvalidParameter):
+    """Somebody with more of something than a person has. `part`: name, address or telecom."""
+
+    def __init__(self, text: str, part: str) -> None:
+        super().__init__(text)
+        self.part = part
+
+
+def check_size(event: PersonFeed) -> None:
+    """What one message may say of one person, over every wire. Raises InvalidParameter and TooMuch."""
+    if len(event.ids) + len(event.prior) > MAX_PARTS:
+        raise InvalidParameter("nobody has so many numbers")
+    known = event.demographics
+    if known is None:
+        return
+    names = [*known.names, *([known.mothers_maiden_name] if known.mothers_maiden_name else [])]
+    for part, found in (
+        ("name", [f"{one.family}{one.given}{one.text}" for one in names]),
+        ("address", ["".join(one[:6]) for one in known.addresses]),
+        ("telecom", list(known.telecoms)),
+    ):
+        if len(found) > MAX_PARTS or any(len(words) > MAX_WORDS for words in found):
+            raise TooMuch(f"a {part} is longer than anybody's, or there are too many", part)
 
 
 def check_ids(ids: Iterable[PatientId]) -> None:

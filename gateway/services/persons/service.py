@@ -138,6 +138,7 @@ class Persons:
         """The event as it may be stored: with a time. Raises as `feed` does; nothing is stored."""
         if not event.ids or (event.kind in ("merge", "link", "unlink", "change-id") and not event.prior):
             raise InvalidParameter("a feed names the record's own id, and a merge or link the other one")
+        feeding.check_size(event)
         everything = (*event.ids, *event.prior)
         my_number.refuse(everything, self._known)
         for at, id_ in enumerate(everything):

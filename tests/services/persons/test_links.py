@@ -12,7 +12,7 @@ from gateway.model.caller import UNRESTRICTED, Scope
 from gateway.model.identity import PatientId
 from gateway.model.person import Demographics, PersonAddress, PersonFeed, PersonName
 from gateway.services.persons import feeding
-from tests.services.persons.parts import CALLER, SATO, TANAKA, A, World, a, b, c, med, moved, world
+from tests.services.persons.parts import CALLER, SATO, TANAKA, A, B, C, World, a, b, c, med, moved, world
 from tests.storage.making import record
 
 HOME = (PersonAddress("100-0001", "東京都", "千代田区", "千代田1-1", "東京都千代田区千代田1-1"),)
@@ -309,3 +309,25 @@ def test_nor_does_that_of_anything_that_may_be_said(tmp_path: Path, seed: int) -
 def test_nor_in_a_thousand_histories(tmp_path: Path) -> None:
     for seed in range(1000, 2000):
         _whatever_order(tmp_path, seed)
+
+
+def test_twins_stay_two_while_their_duplicates_are_merged_in_three_domains(tmp_path: Path) -> None:
+    hana = moved(SATO, multiple_birth=True, birth_order=1)
+    names = (PersonName("佐藤", "雪子", "佐藤 雪子", "kanji"), PersonName("サトウ", "ユキコ", "サトウ ユキコ", "kana"))
+    yuki = moved(SATO, names=names, multiple_birth=True, birth_order=2)
+    with world(tmp_path, "auto") as w:
+        for known, number, medical in ((hana, "1", "M1"), (yuki, "2", "M2")):
+            for domain in (a, b, c):
+                w.feed("add", domain(number), med(medical), known=known)
+                w.feed("add", domain(f"9{number}"), known=known)  # registered twice in each hospital
+        for domain in (c, a, b):
+            for number in ("2", "1"):
+                w.feed("merge", domain(number), prior=(domain(f"9{number}"),), known=None)
+        for number, other in (("1", "2"), ("2", "1")):
+            for domain in (a, b, c):
+                found = w.xref(domain(number), A, B, C)
+                assert sorted(one.split("@")[0] for one in found) == [number, number]
+                with pytest.raises(UnknownPatient):
+                    w.xref(domain(f"9{number}"))
+            assert w.xref(med(f"M{number}"), A, B, C) == [f"{number}@21", f"{number}@22", f"{number}@23"]
+            assert f"{other}@21" not in w.xref(med(f"M{number}"))
