@@ -164,7 +164,7 @@ def test_enforced_mode_says_what_it_lacks() -> None:
     for missing in ("tls.cert_file", "tls.key_file", "tls.ca_file", "tls.crl_file", "[[security.nodes]]"):
         assert missing in str(found.value)
     given: dict[str, Any] = {
-        "tls": {name: "x.pem" for name in ("cert_file", "key_file", "ca_file")} | {"revocation": "soft"},
+        "tls": dict.fromkeys(("cert_file", "key_file", "ca_file"), "x.pem") | {"revocation": "soft"},
         "security": {"nodes": [{"cert_file": "a.pem", "id": "urn:oid:1.2"}]},
         "http": {"host": "0.0.0.0"},
     }

@@ -5,7 +5,8 @@ import sys
 
 from gateway.cli._frame import app, run
 
-from gateway.cli import convert, demo, doctor, export, ingest, init, mapping, match, pki, query, report, serve, validate  # noqa: F401  isort: skip
+from gateway.cli import convert, demo, doctor, export, ingest, init, mapping, match  # noqa: F401  isort: skip
+from gateway.cli import pki, query, report, sbom, serve, validate  # noqa: F401  isort: skip
 
 
 def main() -> None:

@@ -92,11 +92,11 @@ def test_a_certificate_that_nobody_registered_is_nobody(node: Running, federatio
 
 def test_the_versions_and_suites_that_are_spoken(node: Running, federation: Federation) -> None:
     def connect(context: ssl.SSLContext) -> str:
-        with socket.create_connection(("localhost", node.port), timeout=5) as plain:
-            with context.wrap_socket(plain, server_hostname="localhost") as found:
-                found.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
-                assert found.recv(12) == b"HTTP/1.1 200"
-                return f"{found.version()} {found.cipher()[0]}"  # type: ignore[index]
+        plain = socket.create_connection(("localhost", node.port), timeout=5)
+        with context.wrap_socket(plain, server_hostname="localhost") as found:
+            found.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert found.recv(12) == b"HTTP/1.1 200"
+            return f"{found.version()} {found.cipher()[0]}"  # type: ignore[index]
 
     assert connect(federation.client()).startswith("TLSv1.3 ")
     floor = federation.client()

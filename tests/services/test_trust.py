@@ -147,8 +147,10 @@ def test_what_is_wrong_with_a_file_is_said(federation: Federation, name: str, co
 def test_demo_keys_are_for_loopback(federation: Federation) -> None:
     settings = federation.settings
     for section in ("http", "mllp"):
-        public = settings.model_copy(update={section: getattr(settings, section).model_copy(update={"host": "0.0.0.0"})})
-        with pytest.raises(ConfigurationError, match="demo keys on 0.0.0.0"):
+        public = settings.model_copy(
+            update={section: getattr(settings, section).model_copy(update={"host": "0.0.0.0"})}
+        )
+        with pytest.raises(ConfigurationError, match="demo keys on"):
             load(public)
 
 

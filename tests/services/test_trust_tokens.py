@@ -6,6 +6,7 @@ import uuid
 from base64 import urlsafe_b64encode
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -70,13 +71,13 @@ def iua(**more: Any) -> dict[str, Any]:
 
 
 def signed(made: dict[str, Any], key: Any = EC, algorithm: str = "ES256", **header: Any) -> str:
-    return jose.encode(
-        {"alg": algorithm, "typ": "at+jwt", "kid": key.kid, **header}, made, key, algorithms=[algorithm]
-    )
+    return jose.encode({"alg": algorithm, "typ": "at+jwt", "kid": key.kid, **header}, made, key, algorithms=[algorithm])
 
 
 def tokens(issuer: TokenIssuer | None = None, **more: Any) -> Tokens:
-    found = issuer or TokenIssuer(ISSUER, AUDIENCE, jwt.ALGORITHMS, timedelta(hours=1), jwt.read_set(json.dumps(PUBLIC).encode()))
+    found = issuer or TokenIssuer(
+        ISSUER, AUDIENCE, jwt.ALGORITHMS, timedelta(hours=1), jwt.read_set(json.dumps(PUBLIC).encode())
+    )
     anchors = SimpleNamespace(tokens={found.name: found}, skew=timedelta(seconds=60))
     given: dict[str, Any] = {"monotonic": lambda: 0.0, "fetch": None, "ask": None, **more}
     return Tokens(lambda: anchors, given.pop("now", lambda: NOW), **given)  # type: ignore[arg-type, return-value]
@@ -95,7 +96,13 @@ def refused(token: str, by: Tokens | None = None) -> str:
 
 def test_every_claim_is_carried_and_none_is_made_up() -> None:
     found = caller(signed(claims(auth_time=ISSUED - 60)))
-    assert (found.node, found.user, found.user_name, found.issuer, found.assertion) == (HOME, "u-1", "田中 一郎", ISSUER, "t-1")
+    assert (found.node, found.user, found.user_name, found.issuer, found.assertion) == (
+        HOME,
+        "u-1",
+        "田中 一郎",
+        ISSUER,
+        "t-1",
+    )
     assert (found.roles, found.purpose) == (("DOCTOR^^1.2.392.200119.999.30",), "TREATMENT")
     assert (found.organization, found.home, found.patient) == ("urn:oid:1.2.392.200119.999.2", HOME, "1^^^&1.2&ISO")
     assert found.scopes == ("user/*.rs", "patient/Observation.rs?category=laboratory") and found.client == "viewer"
@@ -161,7 +168,9 @@ def forged(header: dict[str, Any], made: dict[str, Any], signature: bytes = b"")
     return b".".join([*parts, urlsafe_b64encode(signature).rstrip(b"=") or b"AA"]).decode()
 
 
-@pytest.mark.parametrize("name", ["none", "None", "NONE", "nOnE", "", "HS256", "HS384", "PS256", "EdDSA", "ES256K", "RSA-OAEP"])
+@pytest.mark.parametrize(
+    "name", ["none", "None", "NONE", "nOnE", "", "HS256", "HS384", "PS256", "EdDSA", "ES256K", "RSA-OAEP"]
+)
 def test_none_and_whatever_else_is_in_no_list(name: str) -> None:
     refused(forged({"alg": name, "typ": "at+jwt", "kid": "ec"}, claims()))
 
@@ -196,7 +205,9 @@ def test_what_the_header_brings_along_is_not_looked_at() -> None:
     refused(signed(claims(), theirs))
 
 
-@pytest.mark.parametrize("header", [{"crit": ["exp"]}, {"b64": False}, {"typ": "JWE"}, {"kid": "../ec"}, {"kid": 5}, {"alg": None}])
+@pytest.mark.parametrize(
+    "header", [{"crit": ["exp"]}, {"b64": False}, {"typ": "JWE"}, {"kid": "../ec"}, {"kid": 5}, {"alg": None}]
+)
 def test_headers(header: dict[str, Any]) -> None:
     refused(forged({"alg": "ES256", "typ": "at+jwt", "kid": "ec", **header}, claims(), b"\0" * 64))
 
@@ -209,7 +220,19 @@ def test_the_key_of_one_family_is_not_tried_for_another() -> None:
 def test_text_that_is_no_token() -> None:
     good = signed(claims())
     head, body, signature = good.split(".")
-    for bad in ("", "x", "a.b", "a.b.c.d", good + "=", f"{head}.{body}.", f"{head}..{signature}", good[:-4] + "AAAA", "é.é.é", "a" * 20_000, f"{body}.{head}.{signature}"):
+    for bad in (
+        "",
+        "x",
+        "a.b",
+        "a.b.c.d",
+        good + "=",
+        f"{head}.{body}.",
+        f"{head}..{signature}",
+        good[:-4] + "AAAA",
+        "é.é.é",
+        "a" * 20_000,
+        f"{body}.{head}.{signature}",
+    ):
         with pytest.raises(Unauthenticated):
             caller(bad)
     twice = urlsafe_b64encode(b'{"iss":"https://idp.region-a.example","iss":"x"}').rstrip(b"=").decode()
@@ -220,7 +243,12 @@ def test_text_that_is_no_token() -> None:
 
 
 def test_without_a_token_and_with_another_scheme() -> None:
-    for given, error in (("", ""), ("Basic eA==", "invalid_request"), ("Bearer", "invalid_request"), ("Bearer ", "invalid_request")):
+    for given, error in (
+        ("", ""),
+        ("Basic eA==", "invalid_request"),
+        ("Bearer", "invalid_request"),
+        ("Bearer ", "invalid_request"),
+    ):
         with pytest.raises(Unauthenticated) as found:
             tokens().caller(given, NODE, None, "")
         assert found.value.error == error
@@ -324,7 +352,13 @@ def test_an_opaque_token_is_asked_about_and_the_answer_kept_for_a_minute() -> No
     now, asked = [0.0], []
     answer: dict[str, Any] = {"active": True, **claims()}
     issuer = TokenIssuer(
-        ISSUER, AUDIENCE, jwt.ALGORITHMS, timedelta(hours=1), introspection_url="https://idp/i", client_id="gw", secret="s"
+        ISSUER,
+        AUDIENCE,
+        jwt.ALGORITHMS,
+        timedelta(hours=1),
+        introspection_url="https://idp/i",
+        client_id="gw",
+        secret="s",
     )
 
     def ask(url: str, client: str, secret: str, token: str) -> bytes:
@@ -338,7 +372,12 @@ def test_an_opaque_token_is_asked_about_and_the_answer_kept_for_a_minute() -> No
     assert caller("opaque", reading)
     now[0] = 61
     refused("opaque", reading)
-    for wrong in ({"active": "true"}, {"active": True}, {**claims(), "active": True, "aud": "x"}, {**claims(), "active": True, "exp": ISSUED - 100}):
+    for wrong in (
+        {"active": "true"},
+        {"active": True},
+        {**claims(), "active": True, "aud": "x"},
+        {**claims(), "active": True, "exp": ISSUED - 100},
+    ):
         answer.clear()
         answer.update(wrong)
         now[0] += 100
@@ -393,7 +432,12 @@ def test_a_client_gets_a_token_for_what_it_may() -> None:
     answer = giving.token(form(), ANCHORS)
     assert (answer["scope"], answer["expires_in"], answer["token_type"]) == ("system/Patient.rs", 300, "Bearer")
     found = caller(answer["access_token"], tokens(giving.issuer()))
-    assert (found.client, found.user, found.roles, found.purpose) == ("feeder", "feeder", ("SYSTEM^^1.2.3",), "TREATMENT")
+    assert (found.client, found.user, found.roles, found.purpose) == (
+        "feeder",
+        "feeder",
+        ("SYSTEM^^1.2.3",),
+        "TREATMENT",
+    )
     asked = giving.introspect({**form(jti="j2"), "token": answer["access_token"]}, ANCHORS)
     assert asked["active"] is True and asked["client_id"] == "feeder"
     assert giving.introspect({**form(jti="j3"), "token": "x"}, ANCHORS) == {"active": False}
@@ -449,12 +493,39 @@ def test_scopes() -> None:
     )
     assert scopes.read("system/*.cruds") == scopes.ResourceScope("system", "*", "cruds")
     assert scopes.read("user/Patient.read") == scopes.ResourceScope("user", "Patient", "rs")
-    for bad in ("", "openid", "patient/Patient", "patient/Patient.", "patient/Patient.sr", "patient/Patient.x", "group/Patient.rs", "patient/patient.rs", "patient/Patient.rs?", "patient/Patient.rs?x", "Patient.rs", "patient/Patient.rs patient/*.rs"):
+    for bad in (
+        "",
+        "openid",
+        "patient/Patient",
+        "patient/Patient.",
+        "patient/Patient.sr",
+        "patient/Patient.x",
+        "group/Patient.rs",
+        "patient/patient.rs",
+        "patient/Patient.rs?",
+        "patient/Patient.rs?x",
+        "Patient.rs",
+        "patient/Patient.rs patient/*.rs",
+    ):
         assert scopes.read(bad) is None, bad
     given = ("launch", "user/Patient.r", "user/Observation.rs?category=laboratory")
     assert scopes.of(given, "Patient", "r") and not scopes.of(given, "Patient", "s")
     assert scopes.of(given, "Observation", "s")[0].query == (("category", "laboratory"),)
     assert not scopes.of(given, "Encounter", "r")
-    assert scopes.within("system/Patient.r", ("system/*.rs",)) and not scopes.within("system/*.rs", ("system/Patient.rs",))
+    assert scopes.within("system/Patient.r", ("system/*.rs",)) and not scopes.within(
+        "system/*.rs", ("system/Patient.rs",)
+    )
     assert scopes.within("system/Observation.rs?category=x", ("system/Observation.rs",))
     assert not scopes.within("system/Observation.rs", ("system/Observation.rs?category=x",))
+
+
+def test_the_realm_we_ship_names_only_claims_that_are_read() -> None:
+    """Its shape, not a Keycloak: every mapper writes a claim of this module, and no client has an implicit or password flow."""
+    realm = json.loads(
+        (Path(__file__).resolve().parents[2] / "fixtures" / "keycloak" / "musubi-realm.json").read_text()
+    )
+    read = {"client_id", *(f"extensions.ihe_iua.{name}" for name in claims()["extensions"]["ihe_iua"])}
+    for client in realm["clients"]:
+        assert not client.get("implicitFlowEnabled") and not client.get("directAccessGrantsEnabled")
+        written = {mapper["config"].get("claim.name") for mapper in client["protocolMappers"]} - {None}
+        assert written <= read
