@@ -20,6 +20,7 @@ from gateway.cli import (  # noqa: F401  isort: skip
     pki,
     query,
     report,
+    sbom,
     serve,
     sign,
     validate,

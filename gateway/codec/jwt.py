@@ -127,7 +127,8 @@ def verify(token: Unverified, keys: KeySet, algorithms: Iterable[str]) -> Claims
 
 
 def sign(claims: dict[str, Any], key: Key, algorithm: str, type_: str = "JWT") -> str:
-    return jwt.encode({"alg": algorithm, "typ": type_, "kid": key.kid}, claims, key, algorithms=[algorithm])
+    header = {"alg": algorithm, "typ": type_, **({"kid": key.kid} if key.kid else {})}
+    return jwt.encode(header, claims, key, algorithms=[algorithm])
 
 
 # -- claims -------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What a connection of the HTTP server may cost, and TLS on it (docs/adr/0019).
+"""What a connection of the HTTP server may cost, and TLS on it (docs/adr/0020).
 
 waitress reads and writes without blocking in one thread and hands a request to a worker when all of it is there. Here
 its channel learns deadlines (a byte now and then holds nobody up), a bound for each address and each node, and TLS, as

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.bench import answering, feeding, identity, matching, report, scale, sources, storing, translating
+from tests.bench import answering, feeding, identity, matching, report, scale, sources, storing, translating, trusting
 from tests.bench.material import LONG, SHORT, Size
 from tests.bench.measure import Figure, machine
 
@@ -34,6 +34,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "mllp": feeding.mllp,
     "identity": identity.identity,
     "matching": matching.matching,
+    "trust": trusting.trusting,
 }
 
 

@@ -6,6 +6,7 @@ import uuid
 from base64 import urlsafe_b64encode
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -516,3 +517,15 @@ def test_scopes() -> None:
     )
     assert scopes.within("system/Observation.rs?category=x", ("system/Observation.rs",))
     assert not scopes.within("system/Observation.rs", ("system/Observation.rs?category=x",))
+
+
+def test_the_realm_we_ship_names_only_claims_that_are_read() -> None:
+    """Its shape, not a Keycloak: every mapper writes a claim of this module, and no client has an implicit or password flow."""
+    realm = json.loads(
+        (Path(__file__).resolve().parents[2] / "fixtures" / "keycloak" / "musubi-realm.json").read_text()
+    )
+    read = {"client_id", *(f"extensions.ihe_iua.{name}" for name in claims()["extensions"]["ihe_iua"])}
+    for client in realm["clients"]:
+        assert not client.get("implicitFlowEnabled") and not client.get("directAccessGrantsEnabled")
+        written = {mapper["config"].get("claim.name") for mapper in client["protocolMappers"]} - {None}
+        assert written <= read
