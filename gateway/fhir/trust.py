@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+from gateway.errors import Forbidden
 from gateway.fhir import audit_events, break_glass, consents
 from gateway.fhir.formats import Parse, resource_in
 from gateway.fhir.messages import FhirRequest, FhirResponse, Refused, check_acceptable
@@ -67,8 +68,9 @@ def answer(
         if parts[1:] not in ([], ["_search"]):
             raise Refused(404, "not-found", "audit events are searched, not read one by one")
         _only(request, ("POST",) if parts[1:] else ("GET", "HEAD"))
-        if permit:
-            permit(caller, "ITI-81", "AuditEvent")
+        if permit and permit(caller, "ITI-81", "AuditEvent").patients is not None:
+            # Events name staff: a person reads the list of accesses (/api/access), which does not.
+            raise Forbidden("policy does not permit this", "one-patient")
         told = audit_events.search(request, faces.trail)
     else:
         told = _consent(request, parts[1:], faces, permit, parse_xml, caller, trace)

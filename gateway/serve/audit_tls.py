@@ -1,9 +1,9 @@
 """The connections audit records leave by: TLS to a syslog repository, HTTPS to a FHIR one."""
 
-import select
 import socket
 import ssl
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import requests
@@ -34,14 +34,17 @@ class TlsConnection:
         self._socket.sendall(data)
 
     def broken(self) -> bool:
-        """A syslog receiver never speaks; if there is something to read, it is the end."""
-        readable, _, _ = select.select([self._socket], [], [], 0)
-        if not readable:
-            return False
+        """A syslog receiver never speaks; what can be read is TLS's own (session tickets), or the end."""
+        self._socket.setblocking(False)
         try:
             return not self._socket.recv(1)
-        except (OSError, ssl.SSLError):
+        except (ssl.SSLWantReadError, BlockingIOError):
+            return False
+        except OSError:
             return True
+        finally:
+            with suppress(OSError):
+                self._socket.settimeout(TIMEOUT_S)
 
     def close(self) -> None:
         self._socket.close()

@@ -118,7 +118,7 @@ def _decide(asked: Asked, policy: Policy) -> Decision:
     ]
     if not fitting:
         return Decision(False, "no-grant")
-    if not any(_reaches(one, act.type) for grant in fitting for one in grant.types):
+    if not any(_grants(one, act.type) for grant in fitting for one in grant.types):
         return Decision(False, "type")
     types = _narrowed([one for grant in fitting for one in grant.types], scopes)
     patients = _patients(asked, purpose, scopes)
@@ -200,6 +200,11 @@ def _patients(asked: Asked, purpose: str, scopes: Sequence[TokenScope] | None) -
     if asked.patient is None:
         return frozenset() if bound else None
     return frozenset({asked.patient} - {""})
+
+
+def _grants(granted: TypeFilter, type_: str) -> bool:
+    """`*` is all of the record of a person; what is about the sharing itself has to be granted by name."""
+    return granted.type == type_ if type_ in _NOT_CONSENTED else _reaches(granted, type_)
 
 
 def _reaches(wanted: TypeFilter, type_: str) -> bool:

@@ -19,7 +19,7 @@ from gateway.services.consent.forms import Filled
 from gateway.services.consent.forms import consent_of as form
 from gateway.services.consent.provisions import Unenforceable
 from gateway.services.consent.signed import Simulator, canonical, record_signed
-from tests.trust_parts import ARC, HOSPITAL, Region, caller, cx, patient, region
+from tests.policy_parts import ARC, HOSPITAL, Region, caller, cx, patient, region
 
 
 @pytest.fixture
