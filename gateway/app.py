@@ -59,6 +59,7 @@ from gateway.services.registers import load as load_registers
 from gateway.services.search import TYPES, SearchRules, system_aliases
 from gateway.settings import Peer as PeerSettings
 from gateway.settings import Settings, check_may_serve
+from gateway.storage.engines import database_of
 from gateway.storage.opening import Storage, opened
 from gateway.storage.upgrade import differences
 from gateway.translate.context import Facilities
@@ -414,11 +415,11 @@ def _chosen(communities: list[Community], wanted: tuple[str, ...] | None) -> lis
 
 
 def integrity(parts: Storage) -> list[str]:
-    """What is wrong with the database file and its tables, in the database's words; empty when nothing is."""
+    """What is wrong with the database and its tables, in the database's words; empty when nothing is."""
     with parts.engine.connect() as connection:
-        found = [str(row[0]) for row in connection.exec_driver_sql("PRAGMA quick_check(10)")]
+        found = database_of(connection).damage(connection)
     tables = differences(parts.engine)
-    return [words for words in found if words != "ok"] + ([f"{len(tables)} differences of schema"] if tables else [])
+    return found + ([f"{len(tables)} differences of schema"] if tables else [])
 
 
 def newest(parts: Storage) -> str:

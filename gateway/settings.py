@@ -22,7 +22,7 @@ _INSTITUTION = r"^([0-9]{10})?$"
 _FORMS = {
     OID: "an OID: numbers with points between them, 1.2.392...",
     COMMUNITY_ID: "urn:oid: and an OID",
-    _DATABASE_URL: "a database URL: sqlite:///FILE",
+    _DATABASE_URL: "a database URL: sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME",
     _INSTITUTION: "the 10 digits of a 医療機関番号",
 }
 """Patterns in words, for whoever wrote something else."""
@@ -50,7 +50,8 @@ class Community(Section):
 
 class Database(Section):
     url: str = Field(default="sqlite:///musubi.db", pattern=_DATABASE_URL)
-    """A relative SQLite path counts from the folder of the configuration file."""
+    """A relative SQLite path counts from the folder of the configuration file. A password is better kept out of the
+    file: MUSUBI_DATABASE__URL, or PGPASSFILE as libpq has it."""
 
 
 class BlobStore(Section):

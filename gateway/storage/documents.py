@@ -124,7 +124,7 @@ def _conditions(query: DocumentQuery) -> list[Condition]:
     for attribute in ("creationTime", "serviceStartTime", "serviceStopTime"):
         conditions += _between(document.c[attribute], *getattr(query, attribute))
     if query.authorPerson:
-        likes = [document_code.c.code.like(pattern, escape="\\") for pattern in query.authorPerson]
+        likes = [document_code.c.code.ilike(pattern, escape="\\") for pattern in query.authorPerson]
         conditions.append(_has("authorPerson", or_(*likes)))
     return conditions
 

@@ -15,7 +15,7 @@ from gateway.storage.audit import AuditTable, OutboxTable, instant
 from gateway.storage.blob_files import FileObjects
 from gateway.storage.blobs import BlobStore, Objects
 from gateway.storage.documents import DocumentTable
-from gateway.storage.engines import WRITER_CACHE_KIB, Lookups, open_engine
+from gateway.storage.engines import Lookups, cause, database_of, open_engine
 from gateway.storage.identities import IdentityTable
 from gateway.storage.keeping import Store
 from gateway.storage.persons import PersonTable
@@ -52,18 +52,17 @@ def open_storage(url: str, objects: Objects, *, affinity_domain: str, derive: De
     it cannot be reached or stays locked."""
     engine = open_engine(url)
     try:
-        if engine.url.database:
-            Path(engine.url.database).parent.mkdir(parents=True, exist_ok=True)
+        database_of(engine).make_room(engine.url)
         upgrade(engine)
     except OperationalError as error:
         engine.dispose()
-        raise Unavailable(f"[database] url: {error.orig}") from None
+        raise Unavailable(f"[database] url: {cause(engine, error)}") from None
     except DBAPIError as error:
         engine.dispose()
-        raise ConfigurationError(f"[database] url: {error.orig}") from None
+        raise ConfigurationError(f"[database] url: {cause(engine, error)}") from None
     except OSError as error:
         raise ConfigurationError(f"[database] url: {error.strerror}") from None
-    writer = Writer(open_engine(url, connections=1, cache_kib=WRITER_CACHE_KIB))
+    writer = Writer(open_engine(url, connections=1, writer=True))
     reindex(writer, derive, instant(clock.now()))
     blobs = BlobStore(engine, objects)
     lookups = Lookups(engine)

@@ -26,6 +26,7 @@ from gateway.services import identity
 from gateway.storage.engines import open_engine
 from gateway.storage.opening import Storage, opened
 from gateway.storage.upgrade import upgrade
+from tests.postgres import url_for
 
 DOMAIN = "1.2.392.200119.99999.1.1"
 HOSPITAL = "1.2.392.200119.99999.2"
@@ -179,8 +180,11 @@ def database(folder: Path) -> Path:
     return file
 
 
+def database_url(folder: Path) -> str:
+    """The database of a test: a file of its folder, or what the fixture `each_engine` says."""
+    return url_for(folder) or f"sqlite:///{database(folder)}"
+
+
 def storage(folder: Path, derive: Callable[[], Derivations] = derivations) -> AbstractContextManager[Storage]:
     """Opens (and the first time makes) the storage of a test."""
-    return opened(
-        f"sqlite:///{database(folder)}", folder / "blobs", affinity_domain=DOMAIN, derive=derive(), clock=ticking()
-    )
+    return opened(database_url(folder), folder / "blobs", affinity_domain=DOMAIN, derive=derive(), clock=ticking())

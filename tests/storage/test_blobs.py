@@ -17,6 +17,8 @@ from gateway.storage.keep_documents import keep_blobs
 from gateway.storage.opening import Storage
 from tests.storage.making import message, outcome, record, storage
 
+pytestmark = pytest.mark.usefixtures("each_engine")
+
 LARGE = os.urandom(1) * (SMALL + 1)
 
 

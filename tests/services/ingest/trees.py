@@ -39,7 +39,7 @@ def node(folder: Path) -> Iterator[tuple[Ingestor, Storage]]:
     clock = Clock(now=lambda: datetime(2026, 6, 1, tzinfo=UTC))
     folder.mkdir(parents=True, exist_ok=True)
     with opened(
-        f"sqlite:///{folder / 'm.db'}",
+        url_for(folder) or f"sqlite:///{folder / 'm.db'}",
         folder / "blobs",
         affinity_domain=DOMAIN,
         derive=derivations(DOMAIN),
