@@ -35,6 +35,7 @@ from gateway.model.identity import PatientId
 from gateway.model.resource import ReferenceClause, SearchPlan
 from gateway.profiles.validator import Validator
 from gateway.profiles.xml_format import FhirXml
+from gateway.serve.housekeeping import Sweep, in_turn
 from gateway.serve.http import FederatedQuestion, HttpServices, create_app
 from gateway.serve.metrics import MllpMetrics
 from gateway.serve.mllp import MllpServer
@@ -446,7 +447,8 @@ def serve(settings: Settings, roles: tuple[str, ...] = ROLES, *, announce: Calla
         if "mllp" in roles:
             mllp = _mllp(node, counts)
             listening["mllp"] = lambda: mllp.listening
-            listeners += [mllp, Worker(node.notifier().run_once)]
+            listeners += [mllp, Worker(in_turn(parts.turns, "notify", node.notifier().run_once))]
+        listeners.append(Worker(Sweep(parts.blobs.sweep, parts.turns, node.clock).run_once, 60.0))
         _LOG.info("process %s serves %s", os.getpid(), ", ".join(roles))
         run_until_signal(Together(*listeners), announce)
         _LOG.info("stopped; %s threads left", threading.active_count() - 1)

@@ -218,6 +218,12 @@ class Outbox(Protocol):
         """Counts one more attempt; the job stays open."""
 
 
+class Turns(Protocol):
+    def mine(self, queue: str) -> bool:
+        """Whether this process is the one that works on a queue now. Messages of one queue go out in their order, so the
+        processes of a node do not share it: one has it as long as it asks, another takes it over a minute after."""
+
+
 class Described(NamedTuple):
     """What a Patient says about its person, made ready for searching and matching."""
 

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -60,8 +61,9 @@ class Cluster:
     folder: Path
     user: str | None
     """Whom its programs run as; None: ourselves."""
-    _templates: dict[str, str] = field(default_factory=dict)
+    _migrated: bool = False
     _databases: dict[Path, str] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def url(self, name: str) -> str:
         return f"postgresql+psycopg://postgres@/{name}?host={self.folder}"
@@ -97,15 +99,16 @@ class Cluster:
 
     def database(self, folder: Path) -> str:
         """URL of the database that belongs to a folder; one of today's schema, empty the first time."""
-        if not self._templates:
-            engine = open_engine(self.empty("migrated"))
-            upgrade(engine)
-            engine.dispose()
-            self._templates["migrated"] = "migrated"
-        if folder not in self._databases:
-            name = self._databases[folder] = f"t{len(self._databases)}"
-            self.sql(f"CREATE DATABASE {name} TEMPLATE migrated STRATEGY file_copy")
-        return self.url(self._databases[folder])
+        with self._lock:
+            if not self._migrated:
+                engine = open_engine(self.empty("migrated"))
+                upgrade(engine)
+                engine.dispose()
+                self._migrated = True
+            if folder not in self._databases:
+                name = self._databases[folder] = f"t{len(self._databases)}"
+                self.sql(f"CREATE DATABASE {name} TEMPLATE migrated STRATEGY file_copy")
+            return self.url(self._databases[folder])
 
     def drop(self, folder: Path) -> None:
         """Databases of a folder and of folders in it."""

@@ -73,7 +73,10 @@ def test_a_variable_that_names_no_key_is_nothing_to_us(loaded: Any, name: str) -
         ("[[authorities]]\noid = '1.2'\ninstitution = '123'", "the 10 digits of a 医療機関番号"),
         ("[community]\nid = '1.2.3'", "community.id has to be urn:oid: and an OID"),
         ("[community]\nid = 'urn:oid:1" + ".1" * 40 + "'", "community.id: String should have at most 72 characters"),
-        ("[database]\nurl = 'musubi.db'", "database.url has to be a database URL: sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME"),
+        (
+            "[database]\nurl = 'musubi.db'",
+            "database.url has to be a database URL: sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME",
+        ),
         ("[http]\nport = 0", "http.port: Input should be greater than or equal to 1"),
         ("[http]\nport = 65536", "http.port: "),
         ("[security]\nmode = 'opn'", "security.mode: Input should be 'open' or 'enforced'"),

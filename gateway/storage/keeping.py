@@ -114,7 +114,9 @@ class Store:
 
     def doubtful(self, keys: Sequence[str]) -> int:
         with self._engine.connect() as connection:
-            return sum(len(valid_versions(_versions(rows))) > 1 for rows in _files(driver_of(connection), keys).values())
+            return sum(
+                len(valid_versions(_versions(rows))) > 1 for rows in _files(driver_of(connection), keys).values()
+            )
 
     def unmatched(self, patients: Sequence[str]) -> int:
         with self._engine.connect() as connection:

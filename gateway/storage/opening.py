@@ -21,6 +21,7 @@ from gateway.storage.keeping import Store
 from gateway.storage.persons import PersonTable
 from gateway.storage.reindex import reindex
 from gateway.storage.resources import ResourceTable
+from gateway.storage.turns import TurnTable
 from gateway.storage.upgrade import upgrade
 from gateway.storage.writer import Writer
 
@@ -40,6 +41,7 @@ class Storage:
     keeping: Store
     persons: PersonTable
     lookups: Lookups
+    turns: TurnTable
 
     def close(self) -> None:
         self.writer.close()
@@ -79,6 +81,7 @@ def open_storage(url: str, objects: Objects, *, affinity_domain: str, derive: De
         keeping=Store(engine, writer, blobs, derive, clock),
         persons=PersonTable(lookups, identities, writer, derive, clock, affinity_domain),
         lookups=lookups,
+        turns=TurnTable(writer, clock),
     )
 
 

@@ -3,7 +3,7 @@
 What is stored is decided by reading what is there, so two writers must not meet half-way. An advisory lock makes the
 writing transactions of all processes take turns; it is taken before the first statement reads, in READ COMMITTED, so
 that everything the one before wrote is seen. Readers have a snapshot and wait for nobody. Reasons and costs:
-docs/adr/0020-one-writer-on-postgresql.md.
+docs/adr/0019-one-writer-on-postgresql.md.
 
 psycopg is an extra (`postgresql`), so it is imported where the first such database is opened.
 """
@@ -44,8 +44,7 @@ _SESSION: Final = (
     " SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
 )
 _BEGIN_WRITE: Final = (
-    "SET TRANSACTION ISOLATION LEVEL READ COMMITTED;"
-    f" SELECT pg_advisory_xact_lock({_TURN}, hashtext(current_schema()))"
+    f"SET TRANSACTION ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock({_TURN}, hashtext(current_schema()))"
 )
 _COPY_FROM: Final = 4
 """Rows from which COPY is faster than as many bound INSERTs."""

@@ -116,7 +116,7 @@ def test_a_lost_connection_fails_the_write_whole_and_the_next_one_works(postgres
         end_connections(postgresql, url)
         driver.insert(ledger, [(b"lost too", 1, 0, "", "", None)])
 
-    with pytest.raises(Unavailable, match="connection|terminat"):
+    with pytest.raises(Unavailable, match=r"connection|terminat"):
         writer.run(half)
     end_connections(postgresql, url)  # the one the pool keeps, too
     writer.run(lambda driver: driver.insert(ledger, [(b"kept", 1, 0, "", "", None)]))

@@ -16,6 +16,7 @@ from gateway.sandbox.facilities import TOKYO
 from gateway.sandbox.ssmix2 import generate
 from gateway.services.ingest import Ingestor, Reader, ReadingRules, derivations
 from gateway.storage.opening import Storage, opened
+from tests.postgres import url_for
 from tests.storage.making import DOMAIN, MEDICAL_ID
 
 AUTHORITIES = (
