@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import postgres
+from tests import postgres, s3
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared"
 
@@ -63,3 +63,12 @@ def each_engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]
     with postgres.used(server):
         yield "postgresql"
     server.drop(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[s3.Server]:
+    """An S3 server of this run. Skips with the reason where none can be started."""
+    if reason := s3.reason_for_none():
+        pytest.skip(reason)
+    with s3.server() as running:
+        yield running

@@ -23,6 +23,7 @@ from gateway.model.outcome import StayEvent
 from gateway.model.resource import Rendered, Token
 from gateway.ports import Derivations
 from gateway.services import identity
+from gateway.storage.blobs import Objects
 from gateway.storage.engines import open_engine
 from gateway.storage.opening import Storage, opened
 from gateway.storage.upgrade import upgrade
@@ -185,6 +186,10 @@ def database_url(folder: Path) -> str:
     return url_for(folder) or f"sqlite:///{database(folder)}"
 
 
-def storage(folder: Path, derive: Callable[[], Derivations] = derivations) -> AbstractContextManager[Storage]:
-    """Opens (and the first time makes) the storage of a test."""
-    return opened(database_url(folder), folder / "blobs", affinity_domain=DOMAIN, derive=derive(), clock=ticking())
+def storage(
+    folder: Path, derive: Callable[[], Derivations] = derivations, blobs: Objects | None = None
+) -> AbstractContextManager[Storage]:
+    """Opens (and the first time makes) the storage of a test. `blobs`: where large ones are; a folder unless given."""
+    return opened(
+        database_url(folder), blobs or folder / "blobs", affinity_domain=DOMAIN, derive=derive(), clock=ticking()
+    )
