@@ -60,6 +60,9 @@ from gateway.services.registers import load as load_registers
 from gateway.services.search import TYPES, SearchRules, system_aliases
 from gateway.settings import Peer as PeerSettings
 from gateway.settings import Settings, check_may_serve
+from gateway.storage.blob_files import FileObjects
+from gateway.storage.blob_s3 import S3Objects, S3Place
+from gateway.storage.blobs import Objects
 from gateway.storage.engines import database_of
 from gateway.storage.opening import Storage, opened
 from gateway.storage.upgrade import differences
@@ -136,13 +139,28 @@ def domains(settings: Settings, names: Sequence[str], section: str) -> tuple[str
     return tuple(one.oid for one in found if one is not None)
 
 
+def blob_objects(settings: Settings) -> Objects:
+    """Where large documents are. Raises ConfigurationError."""
+    if folder := settings.blob_directory:
+        return FileObjects(folder)
+    given = settings.blobs
+    place = S3Place(
+        given.url,
+        given.endpoint,
+        given.region,
+        settings.secret(given.access_key_file, "[blobs] access_key_file"),
+        settings.secret(given.secret_key_file, "[blobs] secret_key_file"),
+    )
+    return S3Objects(place)
+
+
 @contextmanager
 def storage(settings: Settings, clock: Clock | None = None) -> Iterator[Storage]:
     """The node's storage, open. Raises ConfigurationError when it cannot be used."""
     use_mapping(settings)
     with opened(
         settings.database_url,
-        settings.blob_directory,
+        blob_objects(settings),
         affinity_domain=settings.community.affinity_domain,
         derive=derivations(settings.community.affinity_domain, describing(matching(settings), settings.matching.mode)),
         clock=clock or Clock(),

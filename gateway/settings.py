@@ -17,12 +17,14 @@ from gateway.model.identity import Authority, AuthorityKind
 OID = r"^[0-2](\.(0|[1-9][0-9]*))+$"
 COMMUNITY_ID = r"^urn:oid:[0-2](\.(0|[1-9][0-9]*))+$"
 _DATABASE_URL = r"^[a-z][a-z0-9+]*://"
+_BLOBS_URL = r"^(file:.+|s3://.+)$"
 _INSTITUTION = r"^([0-9]{10})?$"
 
 _FORMS = {
     OID: "an OID: numbers with points between them, 1.2.392...",
     COMMUNITY_ID: "urn:oid: and an OID",
     _DATABASE_URL: "a database URL: sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME",
+    _BLOBS_URL: "where documents are: file:FOLDER, s3://BUCKET or s3://BUCKET/PREFIX",
     _INSTITUTION: "the 10 digits of a 医療機関番号",
 }
 """Patterns in words, for whoever wrote something else."""
@@ -55,7 +57,16 @@ class Database(Section):
 
 
 class BlobStore(Section):
-    url: str = "file:blobs"
+    """Documents above 64 KiB. What an S3-compatible store needs beside its url may also come as boto3 finds it."""
+
+    url: str = Field(default="file:blobs", pattern=_BLOBS_URL)
+    """`file:FOLDER`, `s3://BUCKET` or `s3://BUCKET/PREFIX`."""
+    endpoint: str = ""
+    """URL of a store that is not Amazon's."""
+    region: str = ""
+    access_key_file: str = ""
+    """File that holds the access key id, and nothing else."""
+    secret_key_file: str = ""
 
 
 class Http(Section):
@@ -268,10 +279,21 @@ class Settings(Section):
         return (self.directory / self.exchange_spec.lists).resolve() if self.exchange_spec.lists else None
 
     @property
-    def blob_directory(self) -> Path:
+    def blob_directory(self) -> Path | None:
+        """None when they are in an object store."""
         if not self.blobs.url.startswith("file:"):
-            raise ConfigurationError("[blobs] url: this version stores blobs in files only (file:FOLDER)")
+            return None
         return (self.directory / self.blobs.url.removeprefix("file:")).resolve()
+
+    def secret(self, file: str, key: str) -> str:
+        """The first line of a file that holds a secret; a relative path counts from the folder of the configuration
+        file. Empty when no file is configured. Raises ConfigurationError that names `key`."""
+        if not file:
+            return ""
+        try:
+            return (self.directory / file).read_text("utf-8").partition("\n")[0].strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigurationError(f"{key}: {getattr(error, 'strerror', 'not text')}") from None
 
 
 def load(path: Path | None, environment: dict[str, str] | None = None) -> Settings:

@@ -145,9 +145,18 @@ def test_an_absolute_path_and_no_path(loaded: Any, url: str, file: str | None) -
     assert settings.database_url == url and settings.database_file == (Path(file) if file else None)
 
 
-def test_blobs_are_in_files(loaded: Any) -> None:
+def test_blobs_are_in_files_or_in_an_object_store(loaded: Any) -> None:
+    assert loaded("[blobs]\nurl = 's3://bucket/p'\n").blob_directory is None
     with pytest.raises(ConfigurationError, match="file:FOLDER"):
-        _ = loaded("[blobs]\nurl = 's3://b'\n").blob_directory
+        loaded("[blobs]\nurl = 'blobs'\n")
+
+
+def test_a_secret_is_the_first_line_of_its_file(loaded: Any, tmp_path: Path) -> None:
+    settings = loaded("")
+    (tmp_path / "key").write_text(" abc \n\n")
+    assert settings.secret("key", "x") == "abc" and settings.secret("", "x") == ""
+    with pytest.raises(ConfigurationError, match="x: No such file"):
+        settings.secret("none", "x")
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
