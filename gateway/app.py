@@ -57,9 +57,10 @@ from gateway.services.persons import Persons
 from gateway.services.persons.describing import describing
 from gateway.services.quality import Quality, make_quality_reader, merged
 from gateway.services.registers import load as load_registers
+from gateway.services.registry.service import RegistryServices
 from gateway.services.search import TYPES, SearchRules, system_aliases
 from gateway.settings import Peer as PeerSettings
-from gateway.settings import Settings, check_may_serve
+from gateway.settings import Settings, check_may_serve, max_upload_bytes
 from gateway.storage.blob_files import FileObjects
 from gateway.storage.blob_s3 import S3Objects, S3Place
 from gateway.storage.blobs import Objects
@@ -238,6 +239,18 @@ class Node:
             scope_of=scope_of,
             clock=self.clock,
             chance=self.chance,
+            registry=self.registry(),
+        )
+
+    def registry(self) -> RegistryServices:
+        """What submissions, updates and removals work with, on whatever wire they come."""
+        return RegistryServices(
+            registering=self.parts.registering,
+            blobs=self.parts.blobs,
+            repository=self.settings.community.repository,
+            clock=self.clock,
+            chance=self.chance,
+            max_document_bytes=self.settings.ingest.max_document_bytes,
         )
 
     def persons(self) -> Persons:
@@ -362,6 +375,7 @@ class Node:
             chance=self.chance,
             mode=self.settings.security.mode,
             max_body_bytes=self.settings.http.max_body_bytes,
+            max_upload_bytes=max_upload_bytes(self.settings),
             counts=counts,
         )
 

@@ -101,6 +101,7 @@ class Cluster:
         """URL of the database that belongs to a folder; one of today's schema, empty the first time."""
         with self._lock:
             if not self._migrated:
+                self.sql("DROP DATABASE IF EXISTS migrated")
                 engine = open_engine(self.empty("migrated"))
                 upgrade(engine)
                 engine.dispose()

@@ -4,7 +4,25 @@ are made from it."""
 from typing import BinaryIO, Final
 
 from gateway.codec import soap
-from gateway.ihe import _wsdl, iti18, iti38, iti39, iti43, iti44, iti45, iti47, iti55, iti56
+from gateway.ihe import (
+    _wsdl,
+    iti18,
+    iti38,
+    iti39,
+    iti41,
+    iti42,
+    iti43,
+    iti44,
+    iti45,
+    iti47,
+    iti55,
+    iti56,
+    iti57,
+    iti61,
+    iti62,
+    iti86,
+    iti92,
+)
 from gateway.ihe._soap import Operation, WireResponse, answer
 from gateway.ihe._v3 import V3Services
 from gateway.model.caller import Caller
@@ -14,6 +32,8 @@ TRANSACTIONS: Final[tuple[Operation, ...]] = (
     iti18.TRANSACTION,
     iti38.TRANSACTION,
     iti39.TRANSACTION,
+    iti41.TRANSACTION,
+    iti42.TRANSACTION,
     iti43.TRANSACTION,
     iti44.ADD,
     iti44.REVISE,
@@ -27,6 +47,11 @@ TRANSACTIONS: Final[tuple[Operation, ...]] = (
     iti55.ASYNCHRONOUS_ANSWER,
     iti55.DEFERRED_ANSWER,
     iti56.TRANSACTION,
+    iti57.TRANSACTION,
+    iti61.TRANSACTION,
+    iti62.TRANSACTION,
+    iti86.TRANSACTION,
+    iti92.TRANSACTION,
 )
 
 PATHS: Final = tuple(sorted({transaction.path for transaction in TRANSACTIONS}))

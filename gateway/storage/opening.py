@@ -17,8 +17,10 @@ from gateway.storage.blobs import BlobStore, Objects
 from gateway.storage.documents import DocumentTable
 from gateway.storage.engines import Lookups, cause, database_of, open_engine
 from gateway.storage.identities import IdentityTable
+from gateway.storage.keep_registry import RegistryStore
 from gateway.storage.keeping import Store
 from gateway.storage.persons import PersonTable
+from gateway.storage.registry import RegistryTable
 from gateway.storage.reindex import reindex
 from gateway.storage.resources import ResourceTable
 from gateway.storage.turns import TurnTable
@@ -34,6 +36,8 @@ class Storage:
     writer: Writer
     resources: ResourceTable
     documents: DocumentTable
+    registry: RegistryTable
+    registering: RegistryStore
     blobs: BlobStore
     identities: IdentityTable
     audit: AuditTable
@@ -74,6 +78,8 @@ def open_storage(url: str, objects: Objects, *, affinity_domain: str, derive: De
         writer=writer,
         resources=ResourceTable(engine),
         documents=DocumentTable(engine, affinity_domain),
+        registry=RegistryTable(engine, affinity_domain),
+        registering=RegistryStore(writer, clock, affinity_domain),
         blobs=blobs,
         identities=identities,
         audit=AuditTable(writer, clock),

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from gateway import mapping_files
 from gateway.codec.document import DocumentFacts
-from gateway.codec.ebxml import MAX_VALUE
+from gateway.codec.ebxml_parts import MAX_VALUE
 from gateway.codec.ssmix2 import ExtendedType, extended_type
 from gateway.model.code import Code
 from gateway.model.document import XFRM, Association, Author, DocumentEntry

@@ -234,7 +234,7 @@ def test_two_processes_write_the_same_files_at_the_same_time(postgresql: Cluster
                     sorted(store.lookups.rows(sql))
                     for sql in (
                         "SELECT type, rid, body, deleted FROM resource",
-                        'SELECT "entryUUID", status, eid FROM document',
+                        'SELECT "entryUUID", status, eid FROM registry_object',
                         "SELECT authority, value, eid FROM identity",
                         "SELECT kind, payload FROM outbox",
                         "SELECT sha256 FROM blob",
