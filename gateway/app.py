@@ -60,7 +60,7 @@ from gateway.services.registers import load as load_registers
 from gateway.services.registry.service import RegistryServices
 from gateway.services.search import TYPES, SearchRules, system_aliases
 from gateway.settings import Peer as PeerSettings
-from gateway.settings import Settings, check_may_serve, max_upload_bytes
+from gateway.settings import Settings, check_may_serve
 from gateway.storage.blob_files import FileObjects
 from gateway.storage.blob_s3 import S3Objects, S3Place
 from gateway.storage.blobs import Objects
@@ -153,6 +153,13 @@ def blob_objects(settings: Settings) -> Objects:
         settings.secret(given.secret_key_file, "[blobs] secret_key_file"),
     )
     return S3Objects(place)
+
+
+def check_blobs(settings: Settings) -> None:
+    """Whether the object store answers and takes something; a folder is looked at otherwise. Raises Unavailable."""
+    objects = blob_objects(settings)
+    if isinstance(objects, S3Objects):
+        objects.check()
 
 
 @contextmanager
@@ -250,7 +257,7 @@ class Node:
             repository=self.settings.community.repository,
             clock=self.clock,
             chance=self.chance,
-            max_document_bytes=self.settings.ingest.max_document_bytes,
+            max_document_bytes=self.settings.soap.max_document_bytes,
         )
 
     def persons(self) -> Persons:
@@ -375,7 +382,8 @@ class Node:
             chance=self.chance,
             mode=self.settings.security.mode,
             max_body_bytes=self.settings.http.max_body_bytes,
-            max_upload_bytes=max_upload_bytes(self.settings),
+            max_soap_bytes=self.settings.soap.max_body_bytes,
+            max_upload_bytes=self.settings.soap.max_message_bytes,
             counts=counts,
         )
 

@@ -74,8 +74,9 @@ class Http(Section):
     port: int = Field(default=8080, ge=1, le=65535)
     threads: int = Field(default=8, ge=1, le=256)
     """Requests answered at the same time in one process."""
-    max_body_bytes: int = 16 * 1024 * 1024
-    """Largest request body read, in bytes; one larger is refused with 413 before it is parsed."""
+    max_body_bytes: int = Field(default=16 * 1024 * 1024, ge=1024)
+    """Largest request body of FHIR and of /api, in bytes; one larger is refused with 413 before it is parsed. SOAP has
+    limits of its own, [soap]."""
 
     @property
     def url(self) -> str:
@@ -167,6 +168,12 @@ class NotifySettings(Section):
 class Soap(Section):
     """HL7 v3 over SOAP: /pixv3, /pdqv3, /xcpd. docs/pix-pdq-v3.md"""
 
+    max_body_bytes: int = Field(default=10 * 1024 * 1024, ge=1024)
+    """Largest message without documents, in bytes."""
+    max_message_bytes: int = Field(default=256 * 1024 * 1024, ge=1024)
+    """Largest message that may carry documents (ITI-41), in bytes. It is read in pieces and never held whole."""
+    max_document_bytes: int = Field(default=64 * 1024 * 1024, ge=1024)
+    """Largest document that is taken in, in bytes; as base64 inside the envelope it takes a third more."""
     strict_receiver: bool = False
     """Refuse a v3 message whose receiver is not this community; otherwise any receiver is taken."""
 
@@ -326,11 +333,6 @@ def load(path: Path | None, environment: dict[str, str] | None = None) -> Settin
         raise ConfigurationError(_explain(error, path, environment)) from None
     _check_authorities(settings)
     return settings
-
-
-def max_upload_bytes(settings: Settings) -> int:
-    """The largest body of a message that carries documents: one of the largest document, in base64."""
-    return settings.http.max_body_bytes + settings.ingest.max_document_bytes * 4 // 3
 
 
 def check_may_serve(settings: Settings, roles: Collection[str] = ("http",)) -> None:

@@ -150,12 +150,9 @@ def storage(settings: Settings) -> tuple[Check, str]:
 def bucket(settings: Settings) -> Check:
     """Whether the object store answers and takes something."""
     from gateway import app as parts
-    from gateway.storage.blob_s3 import S3Objects
 
     try:
-        objects = parts.blob_objects(settings)
-        if isinstance(objects, S3Objects):
-            objects.check()
+        parts.check_blobs(settings)
     except Unavailable as error:
         return Check("blobs", "error", str(error), unreachable=True)
     except ConfigurationError as error:

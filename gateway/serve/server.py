@@ -12,7 +12,7 @@ from waitress import create_server  # type: ignore[import-untyped]
 
 from gateway.errors import Unavailable
 from gateway.serve.logs import log_to_stderr
-from gateway.settings import Settings, check_may_serve, max_upload_bytes
+from gateway.settings import Settings, check_may_serve
 
 _STOP_WITHIN_S = 5.0
 _HEADER_BYTES = 32 * 1024
@@ -53,7 +53,10 @@ class HttpServer:
                 port=settings.http.port,
                 threads=settings.http.threads,
                 ident=None,
-                max_request_body_size=max_upload_bytes(settings),
+                # The largest of all faces; the application knows each one's own.
+                max_request_body_size=max(
+                    settings.http.max_body_bytes, settings.soap.max_body_bytes, settings.soap.max_message_bytes
+                ),
                 max_request_header_size=_HEADER_BYTES,
                 channel_timeout=_IDLE_S,
                 connection_limit=_CONNECTIONS,
