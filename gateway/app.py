@@ -53,6 +53,7 @@ from gateway.services.ingest.workers import read_all
 from gateway.services.matching import Matching
 from gateway.services.notebooks import owner_of
 from gateway.services.notify import Notifier
+from gateway.services.ondemand.making import OnDemand
 from gateway.services.persons import Persons
 from gateway.services.persons.describing import describing
 from gateway.services.quality import Quality, make_quality_reader, merged
@@ -247,6 +248,18 @@ class Node:
             clock=self.clock,
             chance=self.chance,
             registry=self.registry(),
+            ondemand=self.ondemand(),
+        )
+
+    def ondemand(self) -> OnDemand:
+        """What makes documents when they are asked for."""
+        return OnDemand(
+            resources=self.parts.resources,
+            identities=self.parts.identities,
+            author=self.settings.community.name,
+            base=f"{self.settings.http.url}/fhir",
+            registry=self.registry(),
+            snapshots=self.settings.soap.keep_snapshots,
         )
 
     def registry(self) -> RegistryServices:
@@ -290,6 +303,7 @@ class Node:
             render_xml=fhir_xml().render,
             parse_xml=fhir_xml().parse,
             check=validator().check,
+            name=community.name,
         )
 
     def v2(self) -> V2Services:

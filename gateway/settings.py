@@ -174,6 +174,8 @@ class Soap(Section):
     """Largest message that may carry documents (ITI-41), in bytes. It is read in pieces and never held whole."""
     max_document_bytes: int = Field(default=64 * 1024 * 1024, ge=1024)
     """Largest document that is taken in, in bytes; as base64 inside the envelope it takes a third more."""
+    keep_snapshots: bool = False
+    """Keep what was made on demand and given out as a stable document (IsSnapshotOf). docs/on-demand.md"""
     strict_receiver: bool = False
     """Refuse a v3 message whose receiver is not this community; otherwise any receiver is taken."""
 

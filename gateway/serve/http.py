@@ -130,6 +130,8 @@ def route_of(path: str) -> str:
     match parts[1:]:
         case ["Patient", "$ihe-pix" | "$match" as operation]:
             return f"/fhir/Patient/{operation}"
+        case ["Patient", _, "$everything" | "$summary" as operation]:
+            return f"/fhir/Patient/{{id}}/{operation}"
         case ["metadata"]:
             return "/fhir/metadata"
         case [type_, *rest] if type_ in TYPES:
