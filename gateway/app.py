@@ -47,12 +47,13 @@ from gateway.sandbox.medical_id import SandboxAgency
 from gateway.serve import outgoing
 from gateway.serve.authentication import Connected, Open
 from gateway.serve.enforcing import Enforcement, contexts_of, enforcement
+from gateway.serve.housekeeping import Sweep, in_turn
 from gateway.serve.http import FederatedQuestion, HttpServices, create_app
 from gateway.serve.metrics import MllpMetrics
 from gateway.serve.mllp import MllpServer
 from gateway.serve.server import HttpServer, Listener, Together, run_until_signal
 from gateway.serve.trust_work import TrustParts, works
-from gateway.serve.worker import Leased, Worker
+from gateway.serve.worker import Worker
 from gateway.services.break_glass import EmergencyDesk
 from gateway.services.break_glass import Rules as EmergencyRules
 from gateway.services.consent import ConsentDesk
@@ -69,6 +70,7 @@ from gateway.services.matching import Matching
 from gateway.services.medical_id import MedicalIds, Participant
 from gateway.services.notebooks import owner_of
 from gateway.services.notify import MOVED, Consumer, Notifier
+from gateway.services.ondemand.making import OnDemand
 from gateway.services.persons import Persons
 from gateway.services.persons.describing import describing
 from gateway.services.policy.access import Access, ScopeOf
@@ -79,8 +81,12 @@ from gateway.services.registers import load as load_registers
 from gateway.services.registry.service import RegistryServices
 from gateway.services.search import TYPES, SearchRules, system_aliases
 from gateway.settings import Peer as PeerSettings
-from gateway.settings import Settings, check_may_serve, max_upload_bytes
+from gateway.settings import Settings, check_may_serve
 from gateway.storage.audit_search import AuditTrailTable
+from gateway.storage.blob_files import FileObjects
+from gateway.storage.blob_s3 import S3Objects, S3Place
+from gateway.storage.blobs import Objects
+from gateway.storage.engines import database_of
 from gateway.storage.opening import Storage, opened, opened_trail
 from gateway.storage.upgrade import differences
 from gateway.translate.context import Facilities
@@ -177,13 +183,35 @@ def domains(settings: Settings, names: Sequence[str], section: str) -> tuple[str
     return tuple(one.oid for one in found if one is not None)
 
 
+def blob_objects(settings: Settings) -> Objects:
+    """Where large documents are. Raises ConfigurationError."""
+    if folder := settings.blob_directory:
+        return FileObjects(folder)
+    given = settings.blobs
+    place = S3Place(
+        given.url,
+        given.endpoint,
+        given.region,
+        settings.secret(given.access_key_file, "[blobs] access_key_file"),
+        settings.secret(given.secret_key_file, "[blobs] secret_key_file"),
+    )
+    return S3Objects(place)
+
+
+def check_blobs(settings: Settings) -> None:
+    """Whether the object store answers and takes something; a folder is looked at otherwise. Raises Unavailable."""
+    objects = blob_objects(settings)
+    if isinstance(objects, S3Objects):
+        objects.check()
+
+
 @contextmanager
 def storage(settings: Settings, clock: Clock | None = None) -> Iterator[Storage]:
     """The node's storage, open. Raises ConfigurationError when it cannot be used."""
     use_mapping(settings)
     with opened(
         settings.database_url,
-        settings.blob_directory,
+        blob_objects(settings),
         affinity_domain=settings.community.affinity_domain,
         derive=derivations(settings.community.affinity_domain, describing(matching(settings), settings.matching.mode)),
         clock=clock or Clock(),
@@ -297,6 +325,18 @@ class Node:
             clock=self.clock,
             chance=self.chance,
             registry=self.registry(),
+            ondemand=self.ondemand(),
+        )
+
+    def ondemand(self) -> OnDemand:
+        """What makes documents when they are asked for."""
+        return OnDemand(
+            resources=self.parts.resources,
+            identities=self.parts.identities,
+            author=self.settings.community.name,
+            base=f"{self.settings.http.url}/fhir",
+            registry=self.registry(),
+            snapshots=self.settings.soap.keep_snapshots,
         )
 
     def registry(self) -> RegistryServices:
@@ -307,7 +347,7 @@ class Node:
             repository=self.settings.community.repository,
             clock=self.clock,
             chance=self.chance,
-            max_document_bytes=self.settings.ingest.max_document_bytes,
+            max_document_bytes=self.settings.soap.max_document_bytes,
         )
 
     def persons(self) -> Persons:
@@ -369,6 +409,7 @@ class Node:
             permit=self.access().fhir if self.is_enforced else None,
             trust=self.trust(),
             persons_of=self.parts.facts.persons_of,
+            name=community.name,
         )
 
     def v2(self) -> V2Services:
@@ -467,7 +508,8 @@ class Node:
             chance=self.chance,
             mode=self.settings.security.mode,
             max_body_bytes=self.settings.http.max_body_bytes,
-            max_upload_bytes=max_upload_bytes(self.settings),
+            max_soap_bytes=self.settings.soap.max_body_bytes,
+            max_upload_bytes=self.settings.soap.max_message_bytes,
             counts=counts,
             medical_ids=self.medical_ids(),
             authentication=self.enforced.authentication if self.enforced else Open(),
@@ -568,11 +610,11 @@ def audit_trail(settings: Settings) -> Iterator[AuditTrailTable]:
 
 
 def integrity(parts: Storage) -> list[str]:
-    """What is wrong with the database file and its tables, in the database's words; empty when nothing is."""
+    """What is wrong with the database and its tables, in the database's words; empty when nothing is."""
     with parts.engine.connect() as connection:
-        found = [str(row[0]) for row in connection.exec_driver_sql("PRAGMA quick_check(10)")]
+        found = database_of(connection).damage(connection)
     tables = differences(parts.engine)
-    return [words for words in found if words != "ok"] + ([f"{len(tables)} differences of schema"] if tables else [])
+    return found + ([f"{len(tables)} differences of schema"] if tables else [])
 
 
 def newest(parts: Storage) -> str:
@@ -613,7 +655,10 @@ def _listen(node: Node, roles: tuple[str, ...], later: Later, announce: Callable
         listeners.append(mllp)
     listeners.append(_notifying(node))
     trust = TrustParts(parts.trail, parts.audit, parts.keeping, parts.outbox, parts.identities, node.clock)
-    listeners += [Worker(work) for work in works(node.settings, trust)]
+    listeners += [
+        Worker(in_turn(parts.turns, f"trust-{at}", work)) for at, work in enumerate(works(node.settings, trust))
+    ]
+    listeners.append(Worker(Sweep(parts.blobs.sweep, parts.turns, node.clock).run_once, 60.0))
     _lived(parts, "110120", roles)
     _LOG.info("process %s serves %s", os.getpid(), ", ".join(roles))
     run_until_signal(Together(*listeners), announce)
@@ -628,8 +673,7 @@ def _notifying(node: Node) -> Worker:
     def both() -> bool:
         return any([persons.run_once(), registries.run_once()])
 
-    work = Leased("notifier", both, node.parts.memory, node.clock, str(node.chance.new_uuid()))
-    return Worker(work, ended=work.release)
+    return Worker(in_turn(node.parts.turns, "notify", both))
 
 
 def _lived(parts: Storage, type_: str, roles: Sequence[str]) -> None:

@@ -430,8 +430,11 @@ class Memory(Protocol):
     def drop(self, kind: str, key: Sequence[str]) -> bool:
         """This key and all it begins; whether there was any."""
 
-    def claim(self, kind: str, key: Sequence[str], owner: str, now: str, until: str) -> bool:
-        """Whether the key is `owner`'s until then: nobody has it, or he had it, or its time is over."""
+
+class Turns(Protocol):
+    def mine(self, queue: str) -> bool:
+        """Whether this process is the one that works on a queue now. Messages of one queue go out in their order, so the
+        processes of a node do not share it: one has it as long as it asks, another takes it over a minute after."""
 
 
 class Described(NamedTuple):

@@ -17,6 +17,7 @@ from gateway.model.identity import Authority, AuthorityKind
 OID = r"^[0-2](\.(0|[1-9][0-9]*))+$"
 COMMUNITY_ID = r"^urn:oid:[0-2](\.(0|[1-9][0-9]*))+$"
 _DATABASE_URL = r"^[a-z][a-z0-9+]*://"
+_BLOBS_URL = r"^(file:.+|s3://.+)$"
 _INSTITUTION = r"^([0-9]{10})?$"
 _FACILITY_NUMBER = r"^(0[1-9]|[1-3][0-9]|4[0-7])[0-9]{8}$"
 _DAY = r"^([0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01]))?$"
@@ -25,7 +26,8 @@ _ORIGIN = r"^(https?://[^/?#]+)?$"
 _FORMS = {
     OID: "an OID: numbers with points between them, 1.2.392...",
     COMMUNITY_ID: "urn:oid: and an OID",
-    _DATABASE_URL: "a database URL: sqlite:///FILE",
+    _DATABASE_URL: "a database URL: sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME",
+    _BLOBS_URL: "where documents are: file:FOLDER, s3://BUCKET or s3://BUCKET/PREFIX",
     _INSTITUTION: "the 10 digits of a 医療機関番号",
     _FACILITY_NUMBER: "the 10 digits of a 医療機関番号, a prefecture (01 to 47) first",
     _DAY: "a day, YYYY-MM-DD",
@@ -56,11 +58,21 @@ class Community(Section):
 
 class Database(Section):
     url: str = Field(default="sqlite:///musubi.db", pattern=_DATABASE_URL)
-    """A relative SQLite path counts from the folder of the configuration file."""
+    """A relative SQLite path counts from the folder of the configuration file. A password is better kept out of the
+    file: MUSUBI_DATABASE__URL, or PGPASSFILE as libpq has it."""
 
 
 class BlobStore(Section):
-    url: str = "file:blobs"
+    """Documents above 64 KiB. What an S3-compatible store needs beside its url may also come as boto3 finds it."""
+
+    url: str = Field(default="file:blobs", pattern=_BLOBS_URL)
+    """`file:FOLDER`, `s3://BUCKET` or `s3://BUCKET/PREFIX`."""
+    endpoint: str = ""
+    """URL of a store that is not Amazon's."""
+    region: str = ""
+    access_key_file: str = ""
+    """File that holds the access key id, and nothing else."""
+    secret_key_file: str = ""
 
 
 class Http(Section):
@@ -68,8 +80,9 @@ class Http(Section):
     port: int = Field(default=8080, ge=1, le=65535)
     threads: int = Field(default=8, ge=1, le=256)
     """Requests answered at the same time in one process."""
-    max_body_bytes: int = 16 * 1024 * 1024
-    """Largest request body read, in bytes; one larger is refused with 413 before it is parsed."""
+    max_body_bytes: int = Field(default=16 * 1024 * 1024, ge=1024)
+    """Largest request body of FHIR and of /api, in bytes; one larger is refused with 413 before it is parsed. SOAP has
+    limits of its own, [soap]."""
 
     public_url: str = Field(default="", pattern=_ORIGIN)
     """How others reach this node, when it is not by host and port: behind a name, or from all addresses."""
@@ -372,6 +385,14 @@ class NotifySettings(Section):
 class Soap(Section):
     """HL7 v3 over SOAP: /pixv3, /pdqv3, /xcpd. docs/pix-pdq-v3.md"""
 
+    max_body_bytes: int = Field(default=10 * 1024 * 1024, ge=1024)
+    """Largest message without documents, in bytes."""
+    max_message_bytes: int = Field(default=256 * 1024 * 1024, ge=1024)
+    """Largest message that may carry documents (ITI-41), in bytes. It is read in pieces and never held whole."""
+    max_document_bytes: int = Field(default=64 * 1024 * 1024, ge=1024)
+    """Largest document that is taken in, in bytes; as base64 inside the envelope it takes a third more."""
+    keep_snapshots: bool = False
+    """Keep what was made on demand and given out as a stable document (IsSnapshotOf). docs/on-demand.md"""
     strict_receiver: bool = False
     """Refuse a v3 message whose receiver is not this community; otherwise any receiver is taken."""
 
@@ -527,10 +548,21 @@ class Settings(Section):
         return (self.directory / self.exchange_spec.lists).resolve() if self.exchange_spec.lists else None
 
     @property
-    def blob_directory(self) -> Path:
+    def blob_directory(self) -> Path | None:
+        """None when they are in an object store."""
         if not self.blobs.url.startswith("file:"):
-            raise ConfigurationError("[blobs] url: this version stores blobs in files only (file:FOLDER)")
+            return None
         return (self.directory / self.blobs.url.removeprefix("file:")).resolve()
+
+    def secret(self, file: str, key: str) -> str:
+        """The first line of a file that holds a secret; a relative path counts from the folder of the configuration
+        file. Empty when no file is configured. Raises ConfigurationError that names `key`."""
+        if not file:
+            return ""
+        try:
+            return (self.directory / file).read_text("utf-8").partition("\n")[0].strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigurationError(f"{key}: {getattr(error, 'strerror', 'not text')}") from None
 
 
 def load(path: Path | None, environment: dict[str, str] | None = None) -> Settings:
@@ -563,11 +595,6 @@ def load(path: Path | None, environment: dict[str, str] | None = None) -> Settin
         raise ConfigurationError(_explain(error, path, environment)) from None
     _check_authorities(settings)
     return settings
-
-
-def max_upload_bytes(settings: Settings) -> int:
-    """The largest body of a message that carries documents: one of the largest document, in base64."""
-    return settings.http.max_body_bytes + settings.ingest.max_document_bytes * 4 // 3
 
 
 def check_may_serve(settings: Settings, roles: Collection[str] = ("http",)) -> None:

@@ -73,7 +73,10 @@ def test_a_variable_that_names_no_key_is_nothing_to_us(loaded: Any, name: str) -
         ("[[authorities]]\noid = '1.2'\ninstitution = '123'", "the 10 digits of a 医療機関番号"),
         ("[community]\nid = '1.2.3'", "community.id has to be urn:oid: and an OID"),
         ("[community]\nid = 'urn:oid:1" + ".1" * 40 + "'", "community.id: String should have at most 72 characters"),
-        ("[database]\nurl = 'musubi.db'", "database.url has to be a database URL: sqlite:///FILE"),
+        (
+            "[database]\nurl = 'musubi.db'",
+            "database.url has to be a database URL: sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME",
+        ),
         ("[http]\nport = 0", "http.port: Input should be greater than or equal to 1"),
         ("[http]\nport = 65536", "http.port: "),
         ("[security]\nmode = 'opn'", "security.mode: Input should be 'open' or 'enforced'"),
@@ -142,9 +145,18 @@ def test_an_absolute_path_and_no_path(loaded: Any, url: str, file: str | None) -
     assert settings.database_url == url and settings.database_file == (Path(file) if file else None)
 
 
-def test_blobs_are_in_files(loaded: Any) -> None:
+def test_blobs_are_in_files_or_in_an_object_store(loaded: Any) -> None:
+    assert loaded("[blobs]\nurl = 's3://bucket/p'\n").blob_directory is None
     with pytest.raises(ConfigurationError, match="file:FOLDER"):
-        _ = loaded("[blobs]\nurl = 's3://b'\n").blob_directory
+        loaded("[blobs]\nurl = 'blobs'\n")
+
+
+def test_a_secret_is_the_first_line_of_its_file(loaded: Any, tmp_path: Path) -> None:
+    settings = loaded("")
+    (tmp_path / "key").write_text(" abc \n\n")
+    assert settings.secret("key", "x") == "abc" and settings.secret("", "x") == ""
+    with pytest.raises(ConfigurationError, match="x: No such file"):
+        settings.secret("none", "x")
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])

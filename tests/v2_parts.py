@@ -10,8 +10,9 @@ from gateway import app
 from gateway.codec.mllp import Block
 from gateway.ihe._v2 import Replies, V2Services, answer
 from gateway.model.clock import Clock
-from gateway.settings import Settings
+from gateway.settings import Database, Settings
 from gateway.storage.opening import Storage
+from tests.postgres import url_for
 
 ARC = "1.2.392.200119.99999"
 LEDGER = "ledger WHERE substr(path, 1, 5) = CAST('mllp:' AS BLOB)"
@@ -63,6 +64,8 @@ def lab(
 def node(directory: Path, clock: Clock | None = None, **more: Any) -> Iterator[tuple[V2Services, Storage]]:
     """The services of a node over a store in `directory`, which may hold one already."""
     chosen = settings(directory, **more)
+    if url := url_for(directory):
+        chosen = chosen.model_copy(update={"database": Database(url=url)})
     fixed = clock or Clock(lambda: NOW)
     with app.storage(chosen, fixed) as parts:
         yield app.Node(chosen, parts, fixed).v2(), parts

@@ -97,7 +97,7 @@ def _checks(config: Path | None, now: Callable[[], datetime]) -> Iterator[Check]
     else:
         check, newest = storage(settings)
         yield check
-    yield writable("blobs", blobs)
+    yield writable("blobs", blobs) if blobs else bucket(settings)
     for name, folder in (("database", settings.database_file), ("blobs", blobs)):
         if folder:
             yield space(name, shutil.disk_usage(_existing(folder)).free)
@@ -159,6 +159,19 @@ def storage(settings: Settings) -> tuple[Check, str]:
     if wrong:
         return Check("storage", "error", f"the database is damaged: {'; '.join(wrong)[:300]}"), newest
     return Check("storage", "ok", "opens, and its check of itself found nothing"), newest
+
+
+def bucket(settings: Settings) -> Check:
+    """Whether the object store answers and takes something."""
+    from gateway import app as parts
+
+    try:
+        parts.check_blobs(settings)
+    except Unavailable as error:
+        return Check("blobs", "error", str(error), unreachable=True)
+    except ConfigurationError as error:
+        return Check("blobs", "error", str(error))
+    return Check("blobs", "ok", f"{settings.blobs.url} can be written")
 
 
 def writable(name: str, folder: Path) -> Check:

@@ -68,7 +68,12 @@ def _component(one: Distribution) -> dict[str, Any]:
         "version": one.version,
         "purl": _ref(one),
     }
-    licence = one.metadata.get("License-Expression") or one.metadata.get("License")
+    licence = _said(one, "License-Expression") or _said(one, "License")
     if licence and len(licence) < 100:
         found["licenses"] = [{"license": {"name": licence}}]
     return found
+
+
+def _said(one: Distribution, name: str) -> str:
+    """A field of the package's metadata, or empty."""
+    return str(one.metadata[name]) if name in one.metadata else ""

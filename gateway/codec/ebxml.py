@@ -229,6 +229,10 @@ class DocumentResponse(NamedTuple):
     documentUniqueId: str
     mimeType: str
     cid: str
+    newRepositoryUniqueId: str = ""
+    """Where a document that was made on demand can be retrieved again."""
+    newDocumentUniqueId: str = ""
+    """Its own uniqueId; empty for a stable document."""
 
 
 def retrieve_response(status: str, errors: tuple[RegistryError, ...], documents: Iterable[DocumentResponse]) -> bytes:
@@ -238,7 +242,15 @@ def retrieve_response(status: str, errors: tuple[RegistryError, ...], documents:
         + (f"<xds:HomeCommunityId>{escape(d.homeCommunityId)}</xds:HomeCommunityId>" if d.homeCommunityId else "")
         + f"<xds:RepositoryUniqueId>{escape(d.repositoryUniqueId)}</xds:RepositoryUniqueId>"
         f"<xds:DocumentUniqueId>{escape(d.documentUniqueId)}</xds:DocumentUniqueId>"
-        f"<xds:mimeType>{escape(d.mimeType)}</xds:mimeType>"
+        + "".join(
+            f"<xds:{name}>{escape(value)}</xds:{name}>"
+            for name, value in (
+                ("NewRepositoryUniqueId", d.newRepositoryUniqueId),
+                ("NewDocumentUniqueId", d.newDocumentUniqueId),
+            )
+            if value
+        )
+        + f"<xds:mimeType>{escape(d.mimeType)}</xds:mimeType>"
         f'<xds:Document><xop:Include xmlns:xop="http://www.w3.org/2004/08/xop/include" href="cid:{escape(d.cid)}"/>'
         "</xds:Document></xds:DocumentResponse>"
         for d in documents

@@ -15,12 +15,18 @@ _EVERYWHERE = (
     ("_id", "token", f"{_R4}Resource-id"),
     ("_lastUpdated", "date", f"{_R4}Resource-lastUpdated"),
 )
+_OPERATIONS: list[dict[str, str]] = [
+    {"name": "everything", "definition": "http://hl7.org/fhir/OperationDefinition/Patient-everything"},
+    {"name": "summary", "definition": "http://hl7.org/fhir/uv/ips/OperationDefinition/summary"},
+]
+"""Of every Patient (fhir/patient_documents.py)."""
 _IDENTITY: dict[str, Any] = {
     "interaction": [{"code": code} for code in (*_INTERACTIONS, "update", "delete")],
     "updateCreate": True,
     "conditionalUpdate": True,
     "conditionalDelete": "single",
     "operation": [
+        *_OPERATIONS,
         {"name": "ihe-pix", "definition": "https://profiles.ihe.net/ITI/PIXm/OperationDefinition/IHE.PIXm.pix"},
         {"name": "match", "definition": "http://hl7.org/fhir/OperationDefinition/Patient-match"},
     ],
@@ -48,7 +54,9 @@ def capability(base: str, version: str, started: str, mode: str, identity: bool 
                 "mode": "server",
                 "security": {"cors": False, "description": security},
                 "resource": [
-                    _resource(type_, parameters) | (_IDENTITY if identity and type_ == "Patient" else {})
+                    _resource(type_, parameters)
+                    | ({"operation": _OPERATIONS} if type_ == "Patient" else {})
+                    | (_IDENTITY if identity and type_ == "Patient" else {})
                     for type_, parameters in PARAMETERS.items()
                 ],
             }

@@ -20,7 +20,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from gateway.errors import BadInput, Forbidden, GatewayError, UnknownResource
-from gateway.fhir import patient_match, person_feed, pixm
+from gateway.fhir import patient_documents, patient_match, person_feed, pixm
 from gateway.fhir import read as reading
 from gateway.fhir import search as searching
 from gateway.fhir import trust as faces
@@ -50,7 +50,7 @@ _TYPE_NAME = re.compile(r"[A-Z][A-Za-z]{1,63}", re.ASCII)
 _READING = ("GET", "HEAD")
 _WRITING = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 _OPERATIONS = {pixm.OPERATION: "ITI-83", patient_match.OPERATION: "ITI-119"}
-
+_OF_PATIENT = (patient_documents.EVERYTHING, patient_documents.SUMMARY)
 
 Permit = faces.Permit
 
@@ -71,6 +71,8 @@ class FhirServices:
     render_xml: Render
     parse_xml: Parse
     mode: str = "open"
+    name: str = "Musubi"
+    """Of the community: author of documents that are made here."""
     persons: Persons | None = None
     """None: this node has no identity faces."""
     permit: Permit | None = None
@@ -173,6 +175,10 @@ def _route(request: FhirRequest, services: FhirServices, caller: Caller, scope: 
         case ["_search"]:
             _only(request, ("POST",), "a search form is posted")
             return _search(request, services, caller, scope, trace, type_)
+        case [id_, operation] if type_ == "Patient" and FHIR_ID.fullmatch(id_) and operation in _OF_PATIENT:
+            trace.event, trace.action, trace.object = EXPORT, "R", f"Patient/{id_}/{operation}"
+            trace.patient = f"Patient/{id_}"
+            return _of_patient(request, services, caller, scope, id_, operation)
         case [id_, *rest] if FHIR_ID.fullmatch(id_):
             trace.event, trace.action, trace.object = EXPORT, "R", f"{type_}/{id_}"
             _only(request, _READING, "this version stores through its feeds only")
@@ -225,6 +231,19 @@ def _identity(
     trace.transaction = "ITI-119"
     _only(request, ("POST",), "$match is asked by POST")
     return patient_match.match(request, _sent(request, services), services.persons, services.resources, scope)
+
+
+def _of_patient(
+    request: FhirRequest, services: FhirServices, caller: Caller, scope: Scope, id_: str, operation: str
+) -> FhirResponse:
+    """The operations on one Patient."""
+    _only(request, ("GET", "HEAD"), f"{operation} is asked by GET")
+    check_acceptable(request)
+    patients = patient_documents.person(id_, services.resources, services.persons, scope)
+    if operation == patient_documents.SUMMARY:
+        return patient_documents.summary(request, patients, services.resources, scope, services.name)
+    bound_to = "|".join((caller.node, caller.user, caller.purpose))
+    return patient_documents.everything(request, patients, services.resources, scope, services.cursor_key, bound_to)
 
 
 def _feed(request: FhirRequest, services: FhirServices, caller: Caller, trace: _Trace) -> FhirResponse:

@@ -48,7 +48,10 @@ def render(wanted: Request | None, result: Result, services: DocumentServices) -
     for number, held in enumerate(result.found, start=1):
         cid = f"document-{number}@musubi"
         entry = held.entry
-        documents.append(DocumentResponse(services.home, entry.repositoryUniqueId, entry.uniqueId, entry.mimeType, cid))
+        made = (held.made.repositoryUniqueId, held.made.uniqueId) if held.made else ()
+        documents.append(
+            DocumentResponse(services.home, entry.repositoryUniqueId, entry.uniqueId, entry.mimeType, cid, *made)
+        )
         parts.append(OutPart(cid, entry.mimeType, held.chunks()))
     status = ebxml.status_of(result.errors, bool(documents))
     return Payload(ebxml.retrieve_response(status, result.errors, documents), tuple(parts))

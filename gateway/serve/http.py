@@ -94,8 +94,10 @@ class HttpServices:
     chance: Chance
     mode: str = "open"
     max_body_bytes: int = 16 * 1024 * 1024
-    max_upload_bytes: int = 16 * 1024 * 1024
-    """The same for a message that carries documents (UPLOADS)."""
+    """Of FHIR and /api."""
+    max_soap_bytes: int = 10 * 1024 * 1024
+    max_upload_bytes: int = 256 * 1024 * 1024
+    """Of a SOAP message that may carry documents (UPLOADS)."""
     counts: Callable[[], str] = str
     """Metrics of the other roles of this process, as Prometheus text."""
     medical_ids: MedicalIds | None = None
@@ -146,6 +148,8 @@ def route_of(path: str) -> str:
     match parts[1:]:
         case ["Patient", "$ihe-pix" | "$match" as operation]:
             return f"/fhir/Patient/{operation}"
+        case ["Patient", _, "$everything" | "$summary" as operation]:
+            return f"/fhir/Patient/{{id}}/{operation}"
         case ["metadata"]:
             return "/fhir/metadata"
         case ["$break-glass"]:
@@ -305,7 +309,10 @@ def _body(services: HttpServices) -> BinaryIO:
 
 
 def _limit(services: HttpServices) -> int:
-    return services.max_upload_bytes if request.path in UPLOADS else services.max_body_bytes
+    """Largest body of the face that is asked, in bytes."""
+    if request.path in UPLOADS:
+        return services.max_upload_bytes
+    return services.max_soap_bytes if request.path in PATHS else services.max_body_bytes
 
 
 def _api(app: Flask, services: HttpServices) -> None:

@@ -14,7 +14,7 @@ from waitress.task import ThreadedTaskDispatcher  # type: ignore[import-untyped]
 from gateway.errors import ConfigurationError, Unavailable
 from gateway.serve.channels import Guard, GuardedServer
 from gateway.serve.logs import log_to_stderr
-from gateway.settings import Settings, check_may_serve, max_upload_bytes
+from gateway.settings import Settings, check_may_serve
 
 _STOP_WITHIN_S = 5.0
 _HEADER_BYTES = 32 * 1024
@@ -59,7 +59,10 @@ class HttpServer:
                 port=settings.http.port,
                 threads=settings.http.threads,
                 ident=None,
-                max_request_body_size=max_upload_bytes(settings),
+                # The largest of all faces; the application knows each one's own.
+                max_request_body_size=max(
+                    settings.http.max_body_bytes, settings.soap.max_body_bytes, settings.soap.max_message_bytes
+                ),
                 max_request_header_size=_HEADER_BYTES,
                 channel_timeout=_IDLE_S,
                 cleanup_interval=_LOOK_S,

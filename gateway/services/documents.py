@@ -19,9 +19,10 @@ from gateway.errors import (
 )
 from gateway.model.caller import Scope
 from gateway.model.clock import Chance, Clock
-from gateway.model.document import StoredEntry
+from gateway.model.document import ON_DEMAND, StoredEntry
 from gateway.model.identity import PatientId
 from gateway.ports import AuditLog, Blobs, Documents, Identities, Registry
+from gateway.services.ondemand.making import Made, OnDemand
 from gateway.services.policy.access import ScopeOf
 from gateway.services.registry.service import RegistryServices
 
@@ -57,6 +58,8 @@ class DocumentServices:
     spool: Callable[[], BinaryIO] = spool
     registry: RegistryServices | None = None
     """What changes the registry; None: this node only answers."""
+    ondemand: OnDemand | None = None
+    """What makes documents when they are asked for; None: an on-demand entry has none."""
     max_results: int = 1000
     """More documents than this answer a query with TooManyResults."""
     held_bytes: int = 8 * 1024 * 1024
@@ -104,6 +107,8 @@ class Held:
     content: bytes | None
     """None: too much to keep; `chunks` reads the store again."""
     blobs: Blobs
+    made: Made | None = None
+    """Of an on-demand entry: the document that was made now."""
 
     def chunks(self) -> Iterator[bytes]:
         """The bytes in pieces. Raises DamagedContent if the store changed since the check."""
@@ -143,7 +148,15 @@ def retrieve(services: DocumentServices, wanted: Iterable[Wanted], scope: Scope,
     room = services.held_bytes
     for request in ours:
         entry = entries.get(request.documentUniqueId)
-        if entry is None or not entry.blob or entry.repositoryUniqueId != request.repositoryUniqueId:
+        if entry is not None and entry.objectType == ON_DEMAND and services.ondemand is not None:
+            if entry.uniqueId not in found:
+                try:
+                    made = services.ondemand.make(entry, scope)
+                except GatewayError as error:
+                    failed.append((request, error))
+                else:
+                    found[entry.uniqueId] = Held(entry, made.content, services.blobs, made)
+        elif entry is None or not entry.blob or entry.repositoryUniqueId != request.repositoryUniqueId:
             failed.append((request, UnknownDocument("no such document here")))
         elif entry.uniqueId not in found:
             try:

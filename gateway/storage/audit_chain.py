@@ -112,7 +112,8 @@ class AuditChain:
 
     def keep(self, checkpoint: Checkpoint) -> None:
         def act(driver: Driver) -> None:
-            driver.insert(audit_checkpoint, [tuple(checkpoint)], or_ignore=True)
+            if driver.row("SELECT 1 FROM audit_checkpoint WHERE size = ?", (checkpoint.size,)) is None:
+                driver.insert(audit_checkpoint, [tuple(checkpoint)])
 
         if self._writer is None:
             raise Unavailable("this trail is open for reading only")

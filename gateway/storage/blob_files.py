@@ -1,10 +1,11 @@
-"""Large blobs as files `ab/cd/<sha256>` of a folder: written beside, synced, renamed, and the folder synced."""
+"""Large blobs as files `ab/cd/<sha256>` of a folder: written beside, renamed, and synced with their folders."""
 
 import os
 import socket
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
+from hashlib import file_digest
 from itertools import count
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -77,22 +78,31 @@ class FileObjects:
             raise _unavailable(error) from None
         return True
 
-    def keep(self, part: Path, address: str) -> None:
-        """A written and synced file becomes the object of an address."""
+    def keep(self, part: Path, address: str, descriptor: int) -> None:
+        """A written file becomes the object of an address. It is renamed first and synced then: one commit of the file
+        system's journal holds both, and the folders cost little more. Nobody relies on the name before: `_adopt`."""
         path = self._path(address)
         folders = [folder for folder in path.parents if not folder.exists()]
         path.parent.mkdir(parents=True, exist_ok=True)
         part.replace(path)
-        for folder in {path.parent, *(folder.parent for folder in folders)}:
+        os.fsync(descriptor)
+        for folder in dict.fromkeys((path.parent, *(folder.parent for folder in folders))):
             _sync_folder(folder)
 
     def _adopt(self, address: str, size: int) -> bool:
+        """Whether the object is there already, whole and durable. Another process may be about to sync it, or have been
+        killed before it did, so it is read and synced once more; one that is damaged is written anew."""
         path = self._path(address)
         try:
             os.utime(path)
-            return path.stat().st_size == size
+            with path.open("rb", buffering=0) as file:
+                if os.fstat(file.fileno()).st_size != size or file_digest(file, "sha256").hexdigest() != address:
+                    return False
+                os.fsync(file.fileno())
+            _sync_folder(path.parent)
         except OSError:
             return False  # none there, or none that can be taken over: then it is written
+        return True
 
     def _path(self, address: str) -> Path:
         return self._directory / address[:2] / address[2:4] / address
@@ -117,9 +127,8 @@ class _IncomingFile:
     def keep(self, address: str, size: int) -> None:
         try:
             self._file.flush()
-            os.fsync(self._file.fileno())
+            self._objects.keep(self._part, address, self._file.fileno())
             self._file.close()
-            self._objects.keep(self._part, address)
         except OSError as error:
             raise _unavailable(error) from None
 

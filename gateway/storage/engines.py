@@ -1,135 +1,89 @@
-"""What differs between databases, and nothing else of ours knows it. SQLite today; PostgreSQL joins here.
-
-The ingest path speaks to the driver itself (`Driver`): with ~100 small rows a file, SQLAlchemy's compilation and
-result objects cost more than the database. Everything else goes through SQLAlchemy Core.
+"""Which database, and what differs between them: nothing else of ours knows it. SQLite for one machine, PostgreSQL for
+many processes. Each is one class (sqlite.py, postgresql.py) that says how it is opened, how a write transaction is
+alone, how it takes the statements of driver.py, and what its errors mean.
 """
 
-import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
-from functools import cache, partial
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, Protocol, TypeVar
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event
+from sqlalchemy import URL, Connection, Engine
 from sqlalchemy.engine import make_url
-from sqlalchemy.pool import QueuePool, StaticPool
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.pool import StaticPool
 
-from gateway.errors import ConfigurationError
+from gateway.errors import ConfigurationError, Unavailable
+from gateway.storage.driver import CHUNK, Driver
+from gateway.storage.postgresql import Postgresql
+from gateway.storage.sqlite import Sqlite
 
-BUSY_TIMEOUT_S = 60.0
-"""How long a writer waits for the writer of another process (`ingest` beside `serve`), in seconds."""
+__all__ = ["CHUNK", "Database", "Driver", "Lookups", "cause", "database_of", "driver_of", "open_engine"]
 
-CHUNK = 400
-"""Values of one IN list: SQLite's statement cache sees few different statements, and no limit is met."""
-
-READERS = 16
+READERS: Final = 16
 """Connections kept for reading; more threads wait for one."""
 
-
-READER_CACHE_KIB = 8 * 1024
-WRITER_CACHE_KIB = 64 * 1024
-"""Page cache of one connection. The writer keeps the upper levels of every index at hand; no memory map, because its
-pages would count as the process's own memory and grow with the database."""
+T = TypeVar("T")
 
 
-def open_engine(url: str, *, connections: int = READERS, cache_kib: int = READER_CACHE_KIB) -> Engine:
-    """An engine whose transactions are ours: readers get one snapshot, writers (`write=True`) BEGIN IMMEDIATE.
+class Database(Protocol):
+    """One kind of database."""
+
+    def open(self, url: URL, connections: int, *, writer: bool) -> Engine:
+        """Raises ConfigurationError when it cannot be spoken."""
+
+    def make_room(self, url: URL) -> None:
+        """Before the first connection. Raises OSError."""
+
+    def settle(self, connection: Connection) -> None:
+        """After migrations, in their transaction: what no migration says."""
+
+    def driver(self, raw: Any) -> Driver:
+        """Over a driver's connection inside a transaction."""
+
+    def reader(self, raw: Any) -> Driver:
+        """Over a driver's connection of its own, every statement a snapshot."""
+
+    def lost(self, error: BaseException) -> bool:
+        """The connection is gone, not the question wrong."""
+
+    def cause(self, error: BaseException) -> str | None:
+        """Why the database refused, without values; None when it was not the database."""
+
+    def damage(self, connection: Connection) -> list[str]:
+        """What the database finds wrong with itself."""
+
+
+_DATABASES: Final[Mapping[str, Database]] = {"sqlite": Sqlite(), "postgresql": Postgresql()}
+
+
+def open_engine(url: str, *, connections: int = READERS, writer: bool = False) -> Engine:
+    """An engine whose transactions are ours: readers get one snapshot, a writer (`write=True`) is alone.
 
     Raises ConfigurationError for a database this version does not speak.
     """
-    parsed = make_url(url)
-    if parsed.get_backend_name() != "sqlite":
-        raise ConfigurationError("[database] url: this version stores in SQLite only (sqlite:///FILE)")
-    memory = parsed.database in (None, "", ":memory:")
-    arguments = {"timeout": BUSY_TIMEOUT_S, "check_same_thread": False, "cached_statements": 512}
-    if memory:
-        engine = create_engine(parsed, poolclass=StaticPool, connect_args=arguments)
-    else:
-        engine = create_engine(
-            parsed, poolclass=QueuePool, pool_size=connections, max_overflow=0, connect_args=arguments, pool_timeout=30
-        )
-    event.listen(engine, "connect", partial(_prepare, cache_kib))
-    event.listen(engine, "begin", _begin)
-    return engine
+    try:
+        parsed = make_url(url)
+        database = _DATABASES[parsed.get_backend_name()]
+    except (ArgumentError, KeyError):
+        raise ConfigurationError(
+            "[database] url: SQLite and PostgreSQL are spoken (sqlite:///FILE, postgresql+psycopg://USER@HOST/NAME)"
+        ) from None
+    return database.open(parsed, connections, writer=writer)
 
 
-def _prepare(cache_kib: int, connection: sqlite3.Connection, _record: object) -> None:
-    connection.isolation_level = None  # the driver must not begin transactions of its own
-    cursor = connection.cursor()
-    # FULL: a commit that was answered survives loss of power, also in WAL mode (sqlite.org/pragma.html#pragma_synchronous).
-    for pragma in (
-        "journal_mode = WAL",
-        "synchronous = FULL",
-        "foreign_keys = ON",
-        "temp_store = MEMORY",
-        f"cache_size = -{cache_kib}",
-        "wal_autocheckpoint = 16000",
-        "journal_size_limit = 67108864",
-    ):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
+def database_of(where: Engine | Connection) -> Database:
+    return _DATABASES[where.dialect.name]
 
 
-def _begin(connection: Connection) -> None:
-    # IMMEDIATE: the lock is taken (and waited for) before anything is read, so that two writers never meet half-way.
-    write = connection.get_execution_options().get("write", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+def driver_of(connection: Connection) -> Driver:
+    """The raw driver of a Core connection's transaction."""
+    return database_of(connection).driver(connection.connection.driver_connection)
 
 
-class Driver:
-    """The raw cursor of one write transaction. Statements use `?`; all values are bound."""
-
-    def __init__(self, connection: Connection) -> None:
-        raw: Any = connection.connection.driver_connection
-        self._cursor: sqlite3.Cursor = raw.cursor()
-        self._next: dict[str, int] = {}
-
-    def rows(self, sql: str, values: Sequence[object] = ()) -> list[Any]:
-        return self._cursor.execute(sql, values).fetchall()
-
-    def row(self, sql: str, values: Sequence[object] = ()) -> Any:
-        return self._cursor.execute(sql, values).fetchone()
-
-    def run(self, sql: str, values: Sequence[object] = ()) -> int:
-        """Rows changed."""
-        return self._cursor.execute(sql, values).rowcount
-
-    def many(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
-        self._cursor.executemany(sql, rows)
-
-    def insert(self, table: Table, rows: Sequence[Sequence[object]], *, or_ignore: bool = False) -> None:
-        """Rows in column order of the table."""
-        if rows:
-            self._cursor.executemany(insert_sql(table, or_ignore), rows)
-
-    def among(self, sql: str, values: Iterable[object], before: Sequence[object] = ()) -> Iterator[Any]:
-        """Rows of a select whose last condition is `IN (@)`, asked in chunks; parameters `before` come first."""
-        wanted = list(values)
-        for start in range(0, len(wanted), CHUNK):
-            chunk = wanted[start : start + CHUNK]
-            # Lists are filled up with their last value, so that only a few shapes of a statement exist.
-            size = next(size for size in (1, 4, 16, 64, CHUNK) if size >= len(chunk))
-            chunk += chunk[-1:] * (size - len(chunk))
-            yield from self._cursor.execute(sql.replace("@", ",".join("?" * size)), [*before, *chunk]).fetchall()
-
-    def number(self, table: str) -> int:
-        """The next row number of a table with column `n`. Safe because a write transaction is alone."""
-        if table not in self._next:
-            self._next[table] = self.row(f"SELECT coalesce(max(n), 0) FROM {table}")[0]
-        self._next[table] += 1
-        return self._next[table]
-
-    def forget_numbers(self) -> None:
-        """After a rollback to a savepoint the tables end where they did before."""
-        self._next.clear()
-
-
-@cache
-def insert_sql(table: Table, or_ignore: bool = False) -> str:
-    columns = ", ".join(f'"{column.name}"' for column in table.columns)
-    marks = ", ".join("?" * len(table.columns))
-    ignore = " ON CONFLICT DO NOTHING" if or_ignore else ""
-    return f"INSERT INTO {table.name} ({columns}) VALUES ({marks}){ignore}"
+def cause(where: Engine | Connection, error: BaseException) -> str | None:
+    """A failure of the database or its driver in words without statement and values; None for any other."""
+    origin = error.orig if isinstance(error, DBAPIError) else error
+    return database_of(where).cause(origin) if origin is not None else None
 
 
 class Lookups:
@@ -137,38 +91,58 @@ class Lookups:
     for neither statement building nor the pool. Every statement is a snapshot of its own."""
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+        self._engine, self._database = engine, database_of(engine)
         self._own = threading.local()
-        self._all: list[Any] = []
+        self._all: list[tuple[threading.Thread, Any]] = []
         self._lock = threading.Lock()
 
     def rows(self, sql: str, values: Sequence[object] = ()) -> list[Any]:
-        try:
-            execute = self._own.execute
-        except AttributeError:
-            execute = self._open()
-        found: list[Any] = execute(sql, values).fetchall()
-        return found
+        """Raises Unavailable when the database is gone and does not come back at once."""
+        return self._ask(lambda driver: driver.rows(sql, values))
 
     def among(self, sql: str, values: Iterable[object], before: Sequence[object] = ()) -> Iterator[Any]:
         """As Driver.among."""
         wanted = list(values)
-        for start in range(0, len(wanted), CHUNK):
-            chunk = wanted[start : start + CHUNK]
-            size = next(size for size in (1, 4, 16, 64, CHUNK) if size >= len(chunk))
-            chunk += chunk[-1:] * (size - len(chunk))
-            yield from self.rows(sql.replace("@", ",".join("?" * size)), [*before, *chunk])
+        return iter(self._ask(lambda driver: list(driver.among(sql, wanted, before))))
 
-    def _open(self) -> Any:
-        lent = self._engine.raw_connection()
+    def _ask(self, question: Callable[[Driver], list[Any]]) -> list[Any]:
+        try:
+            driver = self._own.driver
+        except AttributeError:
+            driver = self._open()
+        try:
+            return question(driver)
+        except Exception as error:
+            if not self._database.lost(error):
+                raise
+        # Reading changes nothing, so it is asked once more, on a new connection.
+        try:
+            return question(self._open())
+        except Exception as error:
+            if not self._database.lost(error):
+                raise
+            del self._own.driver
+            raise Unavailable(f"storage: {self._database.cause(error)}") from None
+
+    def _open(self) -> Driver:
+        try:
+            lent = self._engine.raw_connection()
+        except Exception as error:
+            if (words := cause(self._engine, error)) is None:
+                raise
+            raise Unavailable(f"storage: {words}") from None
         raw: Any = lent.driver_connection
         if not isinstance(self._engine.pool, StaticPool):
             lent.detach()  # the pool makes another one; this one is ours
+            me = threading.current_thread()
             with self._lock:
-                self._all = [one for one in self._all if one[0].is_alive() or one[1].close()]
-                self._all.append((threading.current_thread(), raw))
-        self._own.execute = raw.execute
-        return raw.execute
+                ended = [one for one in self._all if one[0] is me or not one[0].is_alive()]
+                self._all = [one for one in self._all if one not in ended] + [(me, raw)]
+            for _, connection in ended:
+                connection.close()
+        driver = self._database.reader(raw)
+        self._own.driver = driver
+        return driver
 
     def close(self) -> None:
         with self._lock:

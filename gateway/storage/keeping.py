@@ -36,7 +36,7 @@ from gateway.model.outcome import StayEvent
 from gateway.ports import Derivations
 from gateway.storage.audit import instant
 from gateway.storage.blobs import BlobStore
-from gateway.storage.engines import CHUNK, Driver
+from gateway.storage.engines import CHUNK, Driver, driver_of
 from gateway.storage.keep_cancels import unmatched
 from gateway.storage.keep_documents import keep_blobs, keep_documents, restate
 from gateway.storage.keep_identity import (
@@ -99,7 +99,7 @@ class Store:
     def seen(self, paths: Sequence[bytes]) -> dict[bytes, Seen]:
         found: dict[bytes, Seen] = {}
         with self._engine.connect() as connection:
-            driver = Driver(connection)
+            driver = driver_of(connection)
             sql = "SELECT path, size, mtime_ns, outcome, sha256 FROM ledger WHERE path IN (@)"
             for path, *row in driver.among(sql, paths):
                 found[path] = Seen(*row)
@@ -114,11 +114,13 @@ class Store:
 
     def doubtful(self, keys: Sequence[str]) -> int:
         with self._engine.connect() as connection:
-            return sum(len(valid_versions(_versions(rows))) > 1 for rows in _files(Driver(connection), keys).values())
+            return sum(
+                len(valid_versions(_versions(rows))) > 1 for rows in _files(driver_of(connection), keys).values()
+            )
 
     def unmatched(self, patients: Sequence[str]) -> int:
         with self._engine.connect() as connection:
-            return unmatched(Driver(connection), self._derive, patients)
+            return unmatched(driver_of(connection), self._derive, patients)
 
     def rejects(self) -> Iterator[tuple[bytes, tuple[Reject, ...]]]:
         after = b""

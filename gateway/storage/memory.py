@@ -50,15 +50,6 @@ class MemoryTable:
         values = (kind, words, below, below[:-1] + "-")
         return self._writer.run(lambda driver: driver.run(sql, values)) > 0
 
-    def claim(self, kind: str, key: Sequence[str], owner: str, now: str, until: str) -> bool:
-        sql = (
-            "INSERT INTO face_memory (kind, key, value, until) VALUES (?, ?, ?, ?) ON CONFLICT (kind, key) DO UPDATE"
-            " SET value = excluded.value, until = excluded.until"
-            " WHERE face_memory.until <= ? OR face_memory.value = excluded.value"
-        )
-        values = (kind, orjson.dumps(list(key)).decode(), owner, until, now)
-        return self._writer.run(lambda driver: driver.run(sql, values)) > 0
-
     def sweep(self, now: str) -> None:
         """Removes what is over: values of questions hold names, and are kept no longer than needed."""
         self._writer.run(lambda driver: driver.run("DELETE FROM face_memory WHERE until <= ?", (now,)))

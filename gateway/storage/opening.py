@@ -19,7 +19,7 @@ from gateway.storage.blobs import BlobStore, Objects
 from gateway.storage.consents import ConsentTable, FactsTable
 from gateway.storage.documents import DocumentTable
 from gateway.storage.emergencies import EmergencyTable
-from gateway.storage.engines import WRITER_CACHE_KIB, Lookups, open_engine
+from gateway.storage.engines import Lookups, cause, database_of, open_engine
 from gateway.storage.identities import IdentityTable
 from gateway.storage.keep_registry import RegistryStore
 from gateway.storage.keeping import Store
@@ -28,6 +28,7 @@ from gateway.storage.persons import PersonTable
 from gateway.storage.registry import RegistryTable
 from gateway.storage.reindex import reindex
 from gateway.storage.resources import ResourceTable
+from gateway.storage.turns import TurnTable
 from gateway.storage.upgrade import upgrade
 from gateway.storage.writer import Writer
 
@@ -54,6 +55,7 @@ class Storage:
     facts: FactsTable
     emergencies: EmergencyTable
     trail: AuditTrailTable
+    turns: TurnTable
 
     def close(self) -> None:
         self.writer.close()
@@ -66,18 +68,17 @@ def open_storage(url: str, objects: Objects, *, affinity_domain: str, derive: De
     it cannot be reached or stays locked."""
     engine = open_engine(url)
     try:
-        if engine.url.database:
-            Path(engine.url.database).parent.mkdir(parents=True, exist_ok=True)
+        database_of(engine).make_room(engine.url)
         upgrade(engine)
     except OperationalError as error:
         engine.dispose()
-        raise Unavailable(f"[database] url: {error.orig}") from None
+        raise Unavailable(f"[database] url: {cause(engine, error)}") from None
     except DBAPIError as error:
         engine.dispose()
-        raise ConfigurationError(f"[database] url: {error.orig}") from None
+        raise ConfigurationError(f"[database] url: {cause(engine, error)}") from None
     except OSError as error:
         raise ConfigurationError(f"[database] url: {error.strerror}") from None
-    writer = Writer(open_engine(url, connections=1, cache_kib=WRITER_CACHE_KIB), audit_chain.seal)
+    writer = Writer(open_engine(url, connections=1, writer=True), audit_chain.seal)
     audit_chain.seal_older(writer)
     reindex(writer, derive, instant(clock.now()))
     blobs = BlobStore(engine, objects)
@@ -105,6 +106,7 @@ def open_storage(url: str, objects: Objects, *, affinity_domain: str, derive: De
         facts=FactsTable(lookups),
         emergencies=EmergencyTable(lookups, writer, clock),
         trail=AuditTrailTable(engine, writer),
+        turns=TurnTable(writer, clock),
     )
 
 

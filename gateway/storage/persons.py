@@ -30,7 +30,7 @@ _OTHERS = (
 )
 # CROSS JOIN: SQLite keeps the order, and the record leads; ordered by enterprise id it would walk all persons instead.
 _RECORD = (
-    "SELECT r.patient, r.value, r.authority, i.eid, r.active, coalesce(b.body, x''), i.facility FROM person_record r"
+    "SELECT r.patient, r.value, r.authority, i.eid, r.active, b.body, i.facility FROM person_record r"
     " CROSS JOIN identity_patient i CROSS JOIN resource b"
     " WHERE i.patient = r.patient AND b.type = 'Patient' AND b.rid = r.patient"
 )
@@ -148,7 +148,7 @@ class PersonTable:
         dissent = hidden_persons(self._ask, scope, [(row[3], row[6]) for row in rows])
         return sorted(
             (
-                PersonRow(patient, PatientId(value, authority), eid, bool(active), body, *features)
+                PersonRow(patient, PatientId(value, authority), eid, bool(active), body or b"", *features)
                 for patient, value, authority, eid, active, body, facility, *features in rows
                 if _sees(scope, eid, facility) and (eid, facility) not in dissent
             ),
@@ -216,8 +216,8 @@ class PersonTable:
         def act(driver: Driver) -> None:
             rows = driver.rows(
                 "SELECT value, authority FROM person_record WHERE n IN"
-                " (SELECT one FROM person_pair WHERE n = ?1 UNION SELECT other FROM person_pair WHERE n = ?1)",
-                (number,),
+                " (SELECT one FROM person_pair WHERE n = ? UNION SELECT other FROM person_pair WHERE n = ?)",
+                (number, number),
             )
             ids = sorted((PatientId(*row) for row in rows), key=_order)
             said = "" if decision == "undo" else decision
@@ -293,9 +293,11 @@ def _search(wanted: PersonConditions) -> tuple[str, list[object]]:
         parts.append(f"r.n IN ({sql})" if lead else f"EXISTS ({sql} AND t.n = r.n)")
         values += more
         led = led or lead
+    # Where something else leads, an expression: the index over all birth dates would lead away from it.
+    birth_date = "coalesce(r.birth_date, '')" if led else "r.birth_date"
     for bound, sign in ((after, ">="), (before, "<")):
         if bound:
-            parts.append(f"{'+' if led else ''}r.birth_date {sign} ?")
+            parts.append(f"{birth_date} {sign} ?")
             values.append(bound)
     if wanted.births != ("", ""):
         parts.append("r.birth_date <> ''")

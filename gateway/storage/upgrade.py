@@ -11,6 +11,7 @@ from alembic.util.exc import CommandError
 from sqlalchemy import Engine
 
 from gateway.errors import ConfigurationError
+from gateway.storage.engines import database_of
 from gateway.storage.schema import metadata
 
 _SCRIPTS = Path(__file__).parent / "migrations"
@@ -32,6 +33,7 @@ def upgrade(engine: Engine) -> None:
             command.upgrade(config, "head")
         except CommandError:
             raise ConfigurationError("the database was written by a newer version of this program") from None
+        database_of(connection).settle(connection)
 
 
 def differences(engine: Engine) -> list[object]:

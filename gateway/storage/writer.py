@@ -1,6 +1,6 @@
 """One writing thread a process. Many callers hand in closures; one transaction carries them all (group commit).
 
-With synchronous=FULL a commit costs an fsync. Sixteen threads that commit one by one wait in line for sixteen of
+A commit costs an fsync. Sixteen threads that commit one by one wait in line for sixteen of
 them; here they share one. A caller's future is done only after the commit, so an answer is a receipt.
 """
 
@@ -11,10 +11,9 @@ from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError
 
-from gateway.errors import GatewayError, Unavailable
-from gateway.storage.engines import Driver
+from gateway.errors import Unavailable
+from gateway.storage.engines import Driver, cause, driver_of
 
 T = TypeVar("T")
 
@@ -32,7 +31,7 @@ class _Job(Generic[T]):
 
 
 class Writer:
-    """Runs closures over a Driver inside BEGIN IMMEDIATE ... COMMIT, in the order they were handed in."""
+    """Runs closures over a Driver inside write transactions, in the order they were handed in."""
 
     def __init__(self, engine: Engine, last: Callable[[Driver], object] = lambda driver: None) -> None:
         """`last` runs before every commit, once for all closures of the transaction."""
@@ -84,16 +83,15 @@ class Writer:
         done: list[_Job[Any]] = []
         try:
             with self._engine.connect() as connection, connection.begin():
-                driver = Driver(connection)
+                driver = driver_of(connection)
                 for job in group:
                     if self._attempt(job, driver, alone=len(group) == 1):
                         done.append(job)
                 self._last(driver)
         except BaseException as error:  # noqa: BLE001 - the thread must live on, and every caller must hear of it
-            reason = error if isinstance(error, GatewayError) else Unavailable(f"storage: {_cause(error)}")
             for job in group:
                 if not job.future.done():
-                    job.future.set_exception(reason if _foreign(error) else error)
+                    job.future.set_exception(self._told(error))
             return
         for job in done:
             job.future.set_result(job.result)
@@ -110,18 +108,14 @@ class Writer:
             driver.run("ROLLBACK TO job")
             driver.forget_numbers()
             driver.run("RELEASE job")
-            job.future.set_exception(Unavailable(f"storage: {_cause(error)}") if _foreign(error) else error)
+            job.future.set_exception(self._told(error))
             return False
         driver.run("RELEASE job")
         return True
 
-
-def _foreign(error: BaseException) -> bool:
-    """A failure of the database or its driver, to be told in our own words."""
-    return isinstance(error, DBAPIError) or type(error).__module__ == "sqlite3"
-
-
-def _cause(error: BaseException) -> str:
-    """The driver's own words (disk full, locked, read-only): no statement and no values, they hold patient data."""
-    origin = error.orig if isinstance(error, DBAPIError) else error
-    return f"{type(origin).__name__}: {origin}" if _foreign(error) else type(origin).__name__
+    def _told(self, error: BaseException) -> BaseException:
+        """A failure of the database (disk full, locked, connection lost) in our own words; any other as it is. When the
+        connection was lost while a commit was on its way, nobody knows what became of it: the caller hears Unavailable,
+        sends again, and the keys of what it stores make the second time change nothing."""
+        words = cause(self._engine, error)
+        return Unavailable(f"storage: {words}") if words else error

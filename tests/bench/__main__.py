@@ -11,7 +11,19 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.bench import answering, feeding, identity, matching, report, scale, sources, storing, translating, trusting
+from tests.bench import (
+    answering,
+    feeding,
+    identity,
+    large,
+    matching,
+    report,
+    scale,
+    sources,
+    storing,
+    translating,
+    trusting,
+)
 from tests.bench.material import LONG, SHORT, Size
 from tests.bench.measure import Figure, machine
 
@@ -31,6 +43,8 @@ BENCHMARKS: dict[str, Benchmark] = {
     "check": answering.check,
     "iti18": answering.iti18,
     "federate": answering.federate,
+    "large": large.large,
+    "documents": large.documents,
     "mllp": feeding.mllp,
     "identity": identity.identity,
     "matching": matching.matching,

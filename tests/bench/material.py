@@ -47,6 +47,8 @@ class Size:
     """Invented people whose records are matched."""
     identities: tuple[int, ...] = (10_000, 100_000)
     """People in the identity index, the smallest first; each size is measured while the index grows to the next."""
+    document: int = 100 * 1024 * 1024
+    """Bytes of the large document."""
     trees: tuple[int, ...] = (10_000, 30_000)
     """Files of the storages whose cost a file is compared, the smallest first."""
 
@@ -59,6 +61,7 @@ LONG = Size(
     runs=9,
     queries=200,
     persons=100_000,
+    document=500 * 1024 * 1024,
     trees=(10_000, 100_000, 1_000_000),
     identities=(10_000, 100_000, 1_000_000),
 )
@@ -71,6 +74,7 @@ TINY = Size(
     queries=3,
     long_courses=1,
     persons=300,
+    document=2 * 1024 * 1024,
     trees=(40, 60),
     identities=(60, 120),
 )

@@ -1,6 +1,7 @@
 """Smoke test: each benchmark runs in its tiniest form and measures something. Nothing here judges speed."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from tests.bench.translating import split
 
 @pytest.mark.parametrize("name", sorted(bench.BENCHMARKS))
 def test_each_benchmark_measures_something(name: str) -> None:
-    if name in ("memory", "tree-scale") and not Path("/proc/self/status").is_file():
+    if name in ("large", "memory", "tree-scale") and not Path("/proc/self/status").is_file():
         pytest.skip("memory is measured through /proc")
     figures = list(bench.measure(name, TINY))
     assert figures
@@ -23,6 +24,13 @@ def test_each_benchmark_measures_something(name: str) -> None:
         assert figure.value > 0 or figure.name == "rescan, files opened"
         assert figure.unit or figure.limit is not None
         assert figure.note
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="memory is measured through /proc")
+def test_a_large_document_goes_through_in_pieces() -> None:
+    """The short form of `large`: 96 MiB in and out. A document held whole anywhere would show with its full size."""
+    for figure in bench.measure("large", replace(TINY, document=96 * 1024 * 1024)):
+        assert figure.value < 64, figure
 
 
 def test_an_unchanged_storage_is_not_opened() -> None:

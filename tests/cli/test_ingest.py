@@ -230,7 +230,10 @@ def test_the_facility_has_to_be_an_oid(musubi: Any, node: Any, tokyo: Path) -> N
         ("[ingst]\nworkers = 1", "unknown key 'ingst' (did you mean 'ingest'?)"),
         ("[ingest]\nworker = 1", "unknown key 'ingest.worker' (did you mean 'workers'?)"),
         ("[ingest]\nworkers = -1", "ingest.workers"),
-        ("[database]\nurl = 'musubi.db'", "database.url has to be a database URL: sqlite:///FILE"),
+        (
+            "[database]\nurl = 'musubi.db'",
+            "database.url has to be a database URL: sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME",
+        ),
         ("[database]\nurl = 'oracle://x'", "SQLite only"),
         ("[blobs]\nurl = 's3://bucket'", "file:FOLDER"),
         ("[broken", "musubi.toml: "),

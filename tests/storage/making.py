@@ -24,9 +24,11 @@ from gateway.model.outcome import StayEvent
 from gateway.model.resource import Rendered, Token
 from gateway.ports import Derivations
 from gateway.services import identity
+from gateway.storage.blobs import Objects
 from gateway.storage.engines import open_engine
 from gateway.storage.opening import Storage, opened
 from gateway.storage.upgrade import upgrade
+from tests.postgres import url_for
 
 DOMAIN = "1.2.392.200119.99999.1.1"
 HOSPITAL = "1.2.392.200119.99999.2"
@@ -186,8 +188,15 @@ def database(folder: Path) -> Path:
     return file
 
 
-def storage(folder: Path, derive: Callable[[], Derivations] = derivations) -> AbstractContextManager[Storage]:
-    """Opens (and the first time makes) the storage of a test."""
+def database_url(folder: Path) -> str:
+    """The database of a test: a file of its folder, or what the fixture `each_engine` says."""
+    return url_for(folder) or f"sqlite:///{database(folder)}"
+
+
+def storage(
+    folder: Path, derive: Callable[[], Derivations] = derivations, blobs: Objects | None = None
+) -> AbstractContextManager[Storage]:
+    """Opens (and the first time makes) the storage of a test. `blobs`: where large ones are; a folder unless given."""
     return opened(
-        f"sqlite:///{database(folder)}", folder / "blobs", affinity_domain=DOMAIN, derive=derive(), clock=ticking()
+        database_url(folder), blobs or folder / "blobs", affinity_domain=DOMAIN, derive=derive(), clock=ticking()
     )

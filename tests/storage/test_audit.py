@@ -1,11 +1,14 @@
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
+import pytest
 from sqlalchemy import text
 
 from gateway.model.audit import AuditRecord
 from gateway.storage.audit import instant
 from tests.storage.making import message, outcome, record, storage
+
+pytestmark = pytest.mark.usefixtures("each_engine")
 
 
 def test_an_instant_is_utc_with_milliseconds_and_sorts_as_text() -> None:

@@ -3,6 +3,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,7 +16,45 @@ from gateway.model.ingest import KeptBlob, KeptMessage
 from gateway.storage.blob_files import FileObjects
 from gateway.storage.keep_documents import keep_blobs
 from gateway.storage.opening import Storage
+from tests.postgres import used
+from tests.s3 import Server
 from tests.storage.making import message, outcome, record, storage
+
+
+class Place:
+    """Where the large blobs of a test are, and what may happen to them there."""
+
+    def __init__(self, folder: Path, server: Server | None) -> None:
+        self.folder, self.server = folder, server
+        self.bucket = server.bucket() if server else ""
+        self.objects = server.objects(self.bucket) if server else FileObjects(folder / "blobs")
+
+    def opened(self) -> AbstractContextManager[Storage]:
+        return storage(self.folder, blobs=self.objects)
+
+    def change(self, address: str, content: bytes | None) -> None:
+        """Other bytes under the same name; None: nothing."""
+        if self.server:
+            key = f"documents/of the node/{address[:2]}/{address[2:4]}/{address}"
+            if content is None:
+                self.server.client().delete_object(Bucket=self.bucket, Key=key)
+            else:
+                self.server.client().put_object(Bucket=self.bucket, Key=key, Body=content)
+            return
+        path = self.folder / "blobs" / address[:2] / address[2:4] / address
+        path.unlink() if content is None else path.write_bytes(content)
+
+
+@pytest.fixture(params=["sqlite and files", "postgresql and files", "sqlite and s3"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    if request.param == "postgresql and files":
+        server = request.getfixturevalue("postgresql")
+        with used(server):
+            yield Place(tmp_path, None)
+        server.drop(tmp_path)
+        return
+    yield Place(tmp_path, request.getfixturevalue("s3_server") if "s3" in request.param else None)
+
 
 LARGE = os.urandom(1) * (SMALL + 1)
 
@@ -35,23 +74,23 @@ def keep(store: Storage, content: bytes) -> str:
 
 
 @pytest.mark.parametrize("content", [b"", b"small", b"x" * SMALL, LARGE])
-def test_what_goes_in_comes_out(tmp_path: Path, content: bytes) -> None:
-    with storage(tmp_path) as store:
+def test_what_goes_in_comes_out(place: Place, content: bytes) -> None:
+    with place.opened() as store:
         address = keep(store, content)
         with store.blobs.open(address) as stream:
             assert stream.read() == content
         assert list(store.blobs.files()) == ([address] if len(content) > SMALL else [])
 
 
-def test_an_unknown_address_is_said_to_be_unknown(tmp_path: Path) -> None:
-    with storage(tmp_path) as store:
+def test_an_unknown_address_is_said_to_be_unknown(place: Place) -> None:
+    with place.opened() as store:
         for address in ("00" * 32, "no hex", ""):
             with pytest.raises(UnknownDocument):
                 store.blobs.open(address)
 
 
-def test_a_damaged_row_is_never_handed_out(tmp_path: Path) -> None:
-    with storage(tmp_path) as store:
+def test_a_damaged_row_is_never_handed_out(place: Place) -> None:
+    with place.opened() as store:
         address = keep(store, b"original")
         for damage in (b"no zlib", pack("", b"another!").content, pack("", b"too long for it").content):
             store.writer.run(lambda driver, damage=damage: driver.run("UPDATE blob SET content = ?", (damage,)))
@@ -62,10 +101,10 @@ def test_a_damaged_row_is_never_handed_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "damage", [LARGE[:-1] + b"!" if LARGE[-1:] != b"!" else LARGE[:-1] + b"?", LARGE[:-1], LARGE + b"x"]
 )
-def test_a_damaged_file_is_refused_before_its_last_byte_is_out(tmp_path: Path, damage: bytes) -> None:
-    with storage(tmp_path) as store:
+def test_a_damaged_file_is_refused_before_its_last_byte_is_out(place: Place, damage: bytes) -> None:
+    with place.opened() as store:
         address = keep(store, LARGE)
-        (tmp_path / "blobs" / address[:2] / address[2:4] / address).write_bytes(damage)
+        place.change(address, damage)
         out = b""
         with pytest.raises(DamagedContent), store.blobs.open(address) as stream:
             while piece := stream.read(1000):
@@ -73,10 +112,10 @@ def test_a_damaged_file_is_refused_before_its_last_byte_is_out(tmp_path: Path, d
         assert len(out) < len(LARGE)
 
 
-def test_a_lost_file_is_damage(tmp_path: Path) -> None:
-    with storage(tmp_path) as store:
+def test_a_lost_file_is_damage(place: Place) -> None:
+    with place.opened() as store:
         address = keep(store, LARGE)
-        (tmp_path / "blobs" / address[:2] / address[2:4] / address).unlink()
+        place.change(address, None)
         with pytest.raises(DamagedContent):
             store.blobs.open(address)
 
@@ -102,11 +141,11 @@ def copied(path: Path, content: bytes) -> KeptBlob:
     return KeptBlob(hashlib.sha256(content).hexdigest(), len(content), b"", large=True, file=os.fsencode(path))
 
 
-def test_a_document_is_copied_from_its_file(tmp_path: Path) -> None:
-    path = tmp_path / "scan.pdf"
+def test_a_document_is_copied_from_its_file(place: Place) -> None:
+    path = place.folder / "scan.pdf"
     path.write_bytes(LARGE * 9)
     blob = copied(path, LARGE * 9)
-    with storage(tmp_path) as store:
+    with place.opened() as store:
         one, _ = with_blob(b"")
         store.keeping.keep([outcome(replace(one, blobs=(blob,)))], record)
         path.unlink()
@@ -115,11 +154,11 @@ def test_a_document_is_copied_from_its_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("now", [b"another content", None])
-def test_a_file_that_is_no_longer_what_was_read_is_refused(tmp_path: Path, now: bytes | None) -> None:
-    path = tmp_path / "scan.pdf"
+def test_a_file_that_is_no_longer_what_was_read_is_refused(place: Place, now: bytes | None) -> None:
+    path = place.folder / "scan.pdf"
     if now is not None:
         path.write_bytes(now)
-    with storage(tmp_path) as store:
+    with place.opened() as store:
         with pytest.raises(SourceChanged):
             store.blobs.put_large([copied(path, LARGE)])
         assert list(store.blobs.files()) == []
@@ -131,8 +170,8 @@ def pieces(content: bytes, size: int = 1000) -> Iterator[bytes]:
 
 
 @pytest.mark.parametrize("content", [b"", b"small", b"x" * SMALL, LARGE, LARGE * 3])
-def test_a_stream_is_kept_under_its_hash(tmp_path: Path, content: bytes) -> None:
-    with storage(tmp_path) as store:
+def test_a_stream_is_kept_under_its_hash(place: Place, content: bytes) -> None:
+    with place.opened() as store:
         got = store.blobs.receive(pieces(content), max_bytes=len(content))
         assert got.sha1 == hashlib.sha1(content).hexdigest()
         assert (got.blob.sha256, got.size) == (hashlib.sha256(content).hexdigest(), len(content))
@@ -141,12 +180,12 @@ def test_a_stream_is_kept_under_its_hash(tmp_path: Path, content: bytes) -> None
             assert stream.read() == content
 
 
-def test_a_stream_that_is_too_long_or_breaks_off_leaves_nothing(tmp_path: Path) -> None:
+def test_a_stream_that_is_too_long_or_breaks_off_leaves_nothing(place: Place) -> None:
     def broken() -> Iterator[bytes]:
         yield LARGE
         raise KeyError("the sender is gone")
 
-    with storage(tmp_path) as store:
+    with place.opened() as store:
         with pytest.raises(LimitExceeded):
             store.blobs.receive(pieces(LARGE), max_bytes=SMALL)
         with pytest.raises(KeyError):
@@ -154,8 +193,8 @@ def test_a_stream_that_is_too_long_or_breaks_off_leaves_nothing(tmp_path: Path) 
         assert list(store.blobs.files()) == []
 
 
-def test_a_blob_that_goes_through_a_batch_after_it_was_received_is_not_written_again(tmp_path: Path) -> None:
-    with storage(tmp_path) as store:
+def test_a_blob_that_goes_through_a_batch_after_it_was_received_is_not_written_again(place: Place) -> None:
+    with place.opened() as store:
         got = store.blobs.receive(pieces(LARGE), max_bytes=len(LARGE))
         one, _ = with_blob(b"")
         store.keeping.keep([outcome(replace(one, blobs=(got.blob,)))], record)

@@ -14,6 +14,8 @@ from gateway.model.identity import PatientId
 from gateway.storage.opening import Storage
 from tests.storage.making import DOMAIN, HOSPITAL, message, outcome, record, storage
 
+pytestmark = pytest.mark.usefixtures("each_engine")
+
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Storage]:

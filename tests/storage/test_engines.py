@@ -5,7 +5,8 @@ import pytest
 from sqlalchemy import text
 
 from gateway.errors import ConfigurationError
-from gateway.storage.engines import CHUNK, Driver, insert_sql, open_engine
+from gateway.storage.driver import CHUNK, insert_sql
+from gateway.storage.engines import driver_of, open_engine
 from gateway.storage.schema import outbox
 
 
@@ -17,8 +18,9 @@ def test_the_log_is_ahead_of_the_data_and_every_commit_is_synced(tmp_path: Path)
 
 
 def test_a_database_that_is_not_spoken_is_a_configuration_error() -> None:
-    with pytest.raises(ConfigurationError, match="SQLite"):
-        open_engine("postgresql+psycopg://localhost/musubi")
+    for url in ("mysql://localhost/musubi", "postgresql+psycopg2://localhost/musubi", "no url"):
+        with pytest.raises(ConfigurationError, match=r"SQLite|psycopg 3"):
+            open_engine(url)
 
 
 def test_a_writer_holds_the_lock_from_its_first_word(tmp_path: Path) -> None:
@@ -47,7 +49,7 @@ def test_a_long_list_is_asked_in_chunks_and_every_row_comes_once(tmp_path: Path,
     engine = open_engine(f"sqlite:///{tmp_path / 'x.db'}").execution_options(write=True)
     with engine.connect() as connection, connection.begin():
         connection.execute(text("CREATE TABLE t (n INTEGER)"))
-        driver = Driver(connection)
+        driver = driver_of(connection)
         driver.many("INSERT INTO t VALUES (?)", [(n,) for n in range(count + 10)])
         rows = list(driver.among("SELECT n FROM t WHERE n >= ? AND n IN (@)", range(count), (0,)))
         assert sorted(rows) == [(n,) for n in range(count)]
@@ -56,4 +58,3 @@ def test_a_long_list_is_asked_in_chunks_and_every_row_comes_once(tmp_path: Path,
 def test_an_insert_names_its_columns() -> None:
     sql = insert_sql(outbox)
     assert sql.startswith('INSERT INTO outbox ("n", "kind"') and sql.endswith("VALUES (?, ?, ?, ?, ?, ?)")
-    assert insert_sql(outbox, True).endswith("ON CONFLICT DO NOTHING")

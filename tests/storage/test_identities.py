@@ -8,6 +8,8 @@ from gateway.model.identity import PatientId
 from gateway.storage.opening import Storage
 from tests.storage.making import DOMAIN, HOSPITAL, MEDICAL_ID, kept, message, outcome, record, storage
 
+pytestmark = pytest.mark.usefixtures("each_engine")
+
 OTHER = "1.2.392.200119.99999.22"
 M1 = PatientId("M1", MEDICAL_ID)
 

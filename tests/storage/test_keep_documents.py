@@ -2,11 +2,15 @@
 
 from pathlib import Path
 
+import pytest
+
 from gateway.model.caller import UNRESTRICTED
 from gateway.model.document import APPROVED, DEPRECATED, RPLC, XFRM
 from gateway.model.ingest import KeptMessage
 from gateway.storage.opening import Storage
 from tests.storage.making import message, outcome, record, storage
+
+pytestmark = pytest.mark.usefixtures("each_engine")
 
 
 def keep(store: Storage, *messages: KeptMessage) -> None:

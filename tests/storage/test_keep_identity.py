@@ -5,6 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
@@ -17,6 +18,8 @@ from gateway.services.identity import enterprise_id
 from gateway.storage.keep_identity import MAX_HOLDERS, facts_of
 from gateway.storage.opening import Storage
 from tests.storage.making import DOMAIN, HOSPITAL, MEDICAL_ID, kept, message, outcome, record, storage
+
+pytestmark = pytest.mark.usefixtures("each_engine")
 
 OTHER = "1.2.392.200119.99999.22"
 M1 = PatientId("M1", MEDICAL_ID)

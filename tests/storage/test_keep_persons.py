@@ -10,6 +10,8 @@ from gateway.model.person import PersonAddress, PersonName
 from gateway.storage import keep_persons
 from tests.services.persons.parts import SATO, World, a, moved, world
 
+pytestmark = pytest.mark.usefixtures("each_engine")
+
 HOME = (PersonAddress("100-0001", "東京都", "千代田区", "千代田1-1", "東京都千代田区千代田1-1"),)
 
 

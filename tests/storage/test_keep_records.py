@@ -17,6 +17,8 @@ from gateway.storage.opening import Storage
 from tests.storage.making import kept, message, outcome, record, storage
 from tests.storage.test_keeping import export, keep_split
 
+pytestmark = pytest.mark.usefixtures("each_engine")
+
 
 def sent(updated: int, content: str, at: int = 0) -> FileOutcome:
     """A file with one record: its update time, its content, and when the file was sent."""

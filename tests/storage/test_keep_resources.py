@@ -2,10 +2,14 @@
 
 from pathlib import Path
 
+import pytest
+
 from gateway.model.caller import UNRESTRICTED
 from gateway.model.ingest import KeptMessage
 from gateway.storage.opening import Storage
 from tests.storage.making import kept, message, outcome, record, storage
+
+pytestmark = pytest.mark.usefixtures("each_engine")
 
 
 def keep(store: Storage, *messages: KeptMessage) -> dict[str, int]:

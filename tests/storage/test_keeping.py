@@ -18,6 +18,8 @@ from gateway.storage.opening import Storage
 from gateway.storage.schema import metadata
 from tests.storage.making import MEDICAL_ID, kept, message, outcome, record, storage
 
+pytestmark = pytest.mark.usefixtures("each_engine")
+
 
 def event(number: str, data_type: str, time: int) -> StayEvent:
     return StayEvent(f"p{number}", data_type, f"2026-01-0{time + 1}", f"{time:017}", f"src{data_type}{time}")
@@ -69,15 +71,15 @@ def state(store: Storage) -> dict[str, Any]:
         " FROM resource_token t JOIN resource r ON r.n = t.n",
         "strings": "SELECT r.rid, t.param, t.value FROM resource_string t JOIN resource r ON r.n = t.n",
         "references": "SELECT r.rid, t.param, t.target FROM resource_reference t JOIN resource r ON r.n = t.n",
-        "contents": "SELECT r.rid, hex(v.hash) FROM resource r JOIN resource_version v ON v.n = r.n"
-        f" WHERE v.deleted = 0 AND NOT {projected} UNION SELECT rid, hex(hash) FROM resource WHERE deleted = 0",
+        "contents": "SELECT r.rid, v.hash FROM resource r JOIN resource_version v ON v.n = r.n"
+        f" WHERE v.deleted = 0 AND NOT {projected} UNION SELECT rid, hash FROM resource WHERE deleted = 0",
         "files": "SELECT key, timestamp, sha256, flag, current FROM source_file WHERE key NOT LIKE 'stay|%'",
         "documents": 'SELECT "entryUUID", status, eid, patient FROM registry_object',
         "associations": 'SELECT s."entryUUID", t."entryUUID", a.type FROM association a'
         " JOIN registry_object s ON s.n = a.source JOIN registry_object t ON t.n = a.target",
         "identity": "SELECT authority, value, eid FROM identity",
         "patients": "SELECT patient, authority, value, eid FROM identity_patient",
-        "blobs": "SELECT hex(sha256) FROM blob",
+        "blobs": "SELECT sha256 FROM blob",
         # Links that came and went on the way were told to their subscribers when they did.
         "jobs": "SELECT kind, payload FROM outbox WHERE kind <> 'identity-changed'",
     }

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from alembic import command
 from sqlalchemy import Engine, text
 
@@ -13,7 +14,17 @@ from gateway.model.ingest import Version
 from gateway.storage.engines import Lookups, open_engine
 from gateway.storage.registry import RegistryTable
 from gateway.storage.upgrade import _config, differences, upgrade
+from tests.postgres import Cluster
 from tests.storage.making import DOMAIN, HOSPITAL, document_entry
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def bare(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database without tables."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'x.db'}"
+    server: Cluster = request.getfixturevalue("postgresql")
+    return server.empty("before")
 
 
 def _upgrade_to(engine: Engine, revision: str) -> None:
@@ -23,8 +34,8 @@ def _upgrade_to(engine: Engine, revision: str) -> None:
         command.upgrade(config, revision)
 
 
-def test_documents_of_files_keep_their_associations_and_get_a_set(tmp_path: Path) -> None:
-    engine = open_engine(f"sqlite:///{tmp_path / 'x.db'}")
+def test_documents_of_files_keep_their_associations_and_get_a_set(bare: str) -> None:
+    engine = open_engine(bare)
     _upgrade_to(engine, "0002")
     version = Version("20260101000500000", "ab", "01", 1)
     made = [document_entry(kind, "key", version, kind.encode()) for kind in ("bundle", "original")]

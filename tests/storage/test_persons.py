@@ -14,6 +14,8 @@ from gateway.storage.engines import Lookups
 from tests.services.persons.parts import SATO, A, B, World, a, b, med, world
 from tests.storage.making import DOMAIN
 
+pytestmark = pytest.mark.usefixtures("each_engine")
+
 QUESTIONS: dict[str, dict[str, Any]] = {
     "family": {"family": ("佐藤",)},
     "family and birth": {"family": ("佐藤",), "birth_date": "19800502"},
@@ -40,6 +42,7 @@ def _asked(w: World, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Sequenc
 
 
 @pytest.mark.parametrize("question", QUESTIONS)
+@pytest.mark.parametrize("each_engine", ["sqlite"], indirect=True)  # the plan is in its words
 def test_no_search_walks_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, question: str) -> None:
     with world(tmp_path) as w:
         w.feed("add", a("1"), med("M1"), known=SATO)
@@ -49,6 +52,7 @@ def test_no_search_walks_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         _no_scan(w, asked)
 
 
+@pytest.mark.parametrize("each_engine", ["sqlite"], indirect=True)  # the plan is in its words
 def test_nor_does_anything_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with world(tmp_path, "auto") as w:
         fed = w.feed("add", a("1"), med("M1"), known=SATO)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from sqlalchemy import text
 
 from gateway.model.caller import UNRESTRICTED
@@ -11,9 +12,11 @@ from gateway.storage import reindex
 from tests.services.persons.parts import SATO, World, a, b, world
 from tests.services.persons.test_links import FULL
 
+pytestmark = pytest.mark.usefixtures("each_engine")
 
-def _rows(w: World, sql: str) -> list[tuple[object, ...]]:
-    return [tuple(row) for row in w.storage.lookups.rows(sql)]
+
+def _rows(w: World, sql: str, *values: object) -> list[tuple[object, ...]]:
+    return [tuple(row) for row in w.storage.lookups.rows(sql, values)]
 
 
 def test_records_of_before_the_index_are_found_and_linked(tmp_path: Path) -> None:
@@ -47,7 +50,7 @@ def test_it_goes_on_where_it_was_stopped(tmp_path: Path, monkeypatch) -> None:  
             w.feed("add", a(str(number)), known=SATO)
     with world(tmp_path, "review") as w:
         assert len(Desk(w.persons).reviews(0, 99, "open", UNRESTRICTED)) == 7 * 6 // 2
-        before = _rows(w, "SELECT size, outcome FROM ledger WHERE path = x'706572736f6e733a696e646578'")
+        before = _rows(w, "SELECT size, outcome FROM ledger WHERE path = ?", reindex.MARK)
         assert before[0][0] == 2
     with world(tmp_path, "review") as w, w.storage.engine.connect() as connection:
         assert connection.execute(text("SELECT count(*) FROM person_record")).scalar() == 7

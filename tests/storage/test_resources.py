@@ -8,6 +8,8 @@ from gateway.storage import resources
 from gateway.storage.opening import Storage
 from tests.storage.making import HOSPITAL, kept, message, outcome, record, storage
 
+pytestmark = pytest.mark.usefixtures("each_engine")
+
 
 def fill(store: Storage, count: int) -> None:
     made = [kept("Observation", f"o{number:04}", str(number)) for number in range(count)]
@@ -49,6 +51,7 @@ def test_scope_hides_reads_histories_and_exports(tmp_path: Path) -> None:
             assert [one.type for one in store.resources.export(scope)] in ([], ["Organization"])
 
 
+@pytest.mark.parametrize("each_engine", ["sqlite"], indirect=True)  # the plan is in its words
 def test_the_export_reads_along_an_index(tmp_path: Path) -> None:
     with storage(tmp_path) as store, store.engine.connect() as connection:
         plan = connection.exec_driver_sql(

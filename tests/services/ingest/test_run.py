@@ -21,6 +21,8 @@ from gateway.storage.opening import Storage
 from gateway.storage.schema import metadata
 from tests.services.ingest.trees import export, make_reader, node, tree
 
+pytestmark = pytest.mark.usefixtures("each_engine")
+
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:

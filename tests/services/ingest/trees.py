@@ -16,6 +16,7 @@ from gateway.sandbox.facilities import TOKYO
 from gateway.sandbox.ssmix2 import generate
 from gateway.services.ingest import Ingestor, Reader, ReadingRules, derivations
 from gateway.storage.opening import Storage, opened
+from tests.postgres import url_for
 from tests.storage.making import DOMAIN, MEDICAL_ID
 
 AUTHORITIES = (
@@ -39,7 +40,7 @@ def node(folder: Path) -> Iterator[tuple[Ingestor, Storage]]:
     clock = Clock(now=lambda: datetime(2026, 6, 1, tzinfo=UTC))
     folder.mkdir(parents=True, exist_ok=True)
     with opened(
-        f"sqlite:///{folder / 'm.db'}",
+        url_for(folder) or f"sqlite:///{folder / 'm.db'}",
         folder / "blobs",
         affinity_domain=DOMAIN,
         derive=derivations(DOMAIN),

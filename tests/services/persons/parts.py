@@ -13,7 +13,7 @@ from gateway.services.matching import Matching
 from gateway.services.persons import Desk, Persons
 from gateway.services.persons.describing import Mode, describing
 from gateway.storage.opening import Storage, opened
-from tests.storage.making import DOMAIN, database, ticking
+from tests.storage.making import DOMAIN, database_url, ticking
 
 A, B, C = "1.2.392.200119.99999.21", "1.2.392.200119.99999.22", "1.2.392.200119.99999.23"
 MEDICAL, INSURER = "1.2.392.200119.99999.3", "1.2.392.200119.99999.4"
@@ -108,7 +108,7 @@ def moved(known: Demographics, **changes: object) -> Demographics:
 def world(folder: Path, mode: Mode = "off", *, matching: Matching | None = None) -> Iterator[World]:
     compared = matching or (None if mode == "off" else Matching.load(None, AUTHORITIES))
     clock = ticking()
-    url = f"sqlite:///{database(folder)}"
+    url = database_url(folder)
     derive = derivations(DOMAIN, describing(compared, mode))
     with opened(url, folder / "blobs", affinity_domain=DOMAIN, derive=derive, clock=clock) as parts:
         persons = Persons(parts.persons, parts.keeping, clock, AUTHORITIES, DOMAIN, compared, mode == "auto")

@@ -13,6 +13,8 @@ from gateway.services.persons.feeding import event_time
 from tests.services.persons.parts import SATO, TANAKA, A, B, C, a, b, med, moved, world
 from tests.storage.making import DOMAIN
 
+pytestmark = pytest.mark.usefixtures("each_engine")
+
 
 def test_a_fed_record_is_read_searched_and_cross_referenced(tmp_path: Path) -> None:
     with world(tmp_path) as w:
@@ -230,6 +232,7 @@ def test_a_deleted_record_is_unknown_until_something_newer_is_said(tmp_path: Pat
 # --- refusals -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("each_engine", ["sqlite"], indirect=True)  # looks into the file
 def test_a_my_number_is_refused_and_stands_nowhere(tmp_path: Path) -> None:
     number = "123456789018"
     with world(tmp_path) as w:

@@ -35,6 +35,8 @@ _LINK = sa.table("association", *map(sa.column, ("n", "entryUUID", "type", "stat
 def upgrade() -> None:
     op.drop_index("ix_association_target", table_name="association")
     op.rename_table("association", "association_before")
+    if op.get_context().dialect.name == "postgresql":  # where the name of a key is one of the whole schema
+        op.execute("ALTER TABLE association_before RENAME CONSTRAINT pk_association TO pk_association_before")
     op.rename_table("document_code", "document_code_before")
     create_tables()
     connection = op.get_bind()

@@ -1,0 +1,1 @@
+"""Documents made when they are asked for; see README.md."""
