@@ -1,29 +1,24 @@
 """One ingested file as XDS documents (ITI TF-3: 4.2.3.2): of a message the FHIR Bundle made of it, and the message as it
 came; of a file that is a document by itself (拡張ストレージ) that one.
 
-Pure: the same facts give the same ids and the same metadata on any node, in any order, on any re-run. Codes come from
-`mappings/affinity-domain/*.csv`, one row a SS-MIX2 data type.
+Pure: the same facts give the same ids and the same metadata on any node, in any order, on any re-run. Codes are those of
+the affinity domain (affinity_domain.py).
 """
 
 import hashlib
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Any, Final
 
-from gateway import mapping_files
 from gateway.codec.document import DocumentFacts
 from gateway.codec.ebxml import MAX_VALUE
-from gateway.codec.ssmix2 import ExtendedType, extended_type
-from gateway.model.code import Code
 from gateway.model.document import XFRM, Association, Author, DocumentEntry
 from gateway.model.identity import PatientId
+from gateway.translate import affinity_domain
 from gateway.translate.ids import name_uuid
 from gateway.translate.times import dtm_utc, fhir_datetime, utc_range
 
-LANGUAGE: Final = "ja-JP"
-LOINC_OID: Final = "2.16.840.1.113883.6.1"
 MAX_TITLE: Final = 128
 
 _GENDER: Final = {"male": "M", "female": "F", "other": "O", "unknown": "U"}
@@ -101,34 +96,6 @@ def file_entry(source: DocumentSource, facts: DocumentFacts, *, repository: str)
     return replace(entry, mimeType=facts.mime, title=_short(title))
 
 
-def _data_type_codes(data_type: str) -> tuple[Code, Code, str]:
-    if "^" in data_type:
-        return folder_codes(extended_type(data_type))
-    codes = _codes()
-    return codes.classes.get(data_type) or codes.classes["*"], *(codes.types.get(data_type) or codes.types["*"])
-
-
-def folder_codes(type_: ExtendedType) -> tuple[Code, Code, str]:
-    """(classCode, typeCode, title) of an extended data type."""
-    codes = _codes()
-    title = type_.name or type_.loinc_name
-    if found := codes.types.get(type_.loinc):
-        return codes.classes.get(type_.loinc, codes.classes["*"]), found[0], title or found[1]
-    default, default_title = codes.types["*"]
-    if type_.loinc:
-        type_code = Code(type_.loinc, LOINC_OID, type_.loinc_name or title)
-    elif type_.code:
-        type_code = Code(type_.code, type_.system or default.scheme, title or type_.code)
-    else:
-        type_code = default
-    return codes.classes["*"], type_code, title or type_.code or default_title
-
-
-def format_code(kind: str) -> Code:
-    """formatCode of one kind of document: bundle, original, cda, file."""
-    return _codes().formats[kind][0]
-
-
 def _short(title: str) -> str:
     """XDSDocumentEntry.title has 128 characters (ITI TF-3: table 4.2.3.2-1); the document itself has it whole."""
     return title if len(title) <= MAX_TITLE else title[: MAX_TITLE - 1] + "…"
@@ -164,11 +131,10 @@ class _Bytes:
 
 
 def _entry(source: DocumentSource, kind: str, content: _Bytes, repository: str) -> DocumentEntry:
-    codes = _codes()
     number = entry_number(source, content.sha256, kind)
-    format_code, mime = codes.formats.get(f"{kind} {source.data_type}") or codes.formats[kind]
-    class_code, type_code, title = _data_type_codes(source.data_type)
-    event = codes.events.get(source.data_type)
+    format_code, mime = affinity_domain.format_and_mime(kind, source.data_type)
+    class_code, type_code, title = affinity_domain.class_and_type(source.data_type)
+    event = affinity_domain.event_code(source.data_type)
     return DocumentEntry(
         entryUUID=f"urn:uuid:{number}",
         uniqueId=_unique_id(number),
@@ -178,11 +144,11 @@ def _entry(source: DocumentSource, kind: str, content: _Bytes, repository: str) 
         classCode=class_code,
         typeCode=type_code,
         formatCode=format_code,
-        healthcareFacilityTypeCode=codes.facilities.get(source.facility) or codes.facilities["*"],
-        practiceSettingCode=_practice_setting(source.department),
-        confidentialityCode=(codes.confidentiality.get(source.data_type) or codes.confidentiality["*"],),
+        healthcareFacilityTypeCode=affinity_domain.facility_type(source.facility),
+        practiceSettingCode=affinity_domain.practice_setting(source.department),
+        confidentialityCode=(affinity_domain.confidentiality(source.data_type),),
         creationTime=_creation_time(source),
-        languageCode=LANGUAGE,
+        languageCode=affinity_domain.language(source.data_type),
         repositoryUniqueId=repository,
         hash=content.sha1,
         size=content.size,
@@ -200,13 +166,6 @@ def _creation_time(source: DocumentSource) -> str:
     """DTM in UTC: of the file version, else of the message."""
     local = fhir_datetime(source.timestamp, source.zone) if source.timestamp else None
     return dtm_utc(local or source.message_time)
-
-
-def _practice_setting(department: str) -> Code:
-    settings = _codes().settings
-    if not department or department == "-":
-        return settings["-"]
-    return Code(department, settings["department"].scheme)
 
 
 # -- from resources ----------------------------------------------------------------------------------------------
@@ -327,41 +286,3 @@ def _xad(address: dict[str, Any]) -> str:
         (street, "", address.get("city", ""), address.get("state", ""), address.get("postalCode", ""),
          address.get("country", ""))
     )  # fmt: skip
-
-
-# -- tables ------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Codes:
-    classes: dict[str, Code]
-    types: dict[str, tuple[Code, str]]
-    """Code and title."""
-    events: dict[str, Code]
-    formats: dict[str, tuple[Code, str]]
-    """Code and MIME type by kind."""
-    facilities: dict[str, Code]
-    settings: dict[str, Code]
-    confidentiality: dict[str, Code]
-
-
-@cache
-def _codes() -> _Codes:
-    """The affinity domain's tables, read once a process."""
-    return _Codes(
-        classes={row["data_type"]: _code(row) for row in _rows("class")},
-        types={row["data_type"]: (_code(row), row["title"]) for row in _rows("type")},
-        events={row["data_type"]: _code(row) for row in _rows("event")},
-        formats={row["kind"]: (_code(row), row["mime"]) for row in _rows("format")},
-        facilities={row["facility"]: _code(row) for row in _rows("facility-type")},
-        settings={row["department"]: _code(row) for row in _rows("practice-setting")},
-        confidentiality={row["data_type"]: _code(row) for row in _rows("confidentiality")},
-    )
-
-
-def _rows(table: str) -> list[dict[str, str]]:
-    return list(mapping_files.read_csv(mapping_files.path("affinity-domain", f"{table}.csv")))
-
-
-def _code(row: dict[str, str]) -> Code:
-    return Code(row["code"], row["scheme"], row["display"])
