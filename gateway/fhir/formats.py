@@ -18,9 +18,11 @@ Parse = Callable[[bytes], dict[str, Any]]
 
 
 def in_xml(answer: FhirResponse, render: Render) -> FhirResponse:
-    """The same answer in XML; one without a FHIR body stays."""
-    if not answer.body or not any(
-        value.startswith(FHIR_JSON) for name, value in answer.headers if name == "Content-Type"
+    """The same answer in XML; one without a FHIR body stays, and so does a document, whatever its type."""
+    if (
+        not answer.body
+        or answer.stream is not None
+        or not any(value.startswith(FHIR_JSON) for name, value in answer.headers if name == "Content-Type")
     ):
         return answer
     headers = [(name, value) for name, value in answer.headers if name != "Content-Type"]

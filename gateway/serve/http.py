@@ -215,7 +215,7 @@ def _fhir_request(path: str, services: HttpServices) -> FhirRequest:
 
 
 def _fhir_answer(answer: FhirResponse) -> Response:
-    response = Response(answer.body, status=answer.status)
+    response = Response(answer.body if answer.stream is None else answer.stream, status=answer.status)
     del response.headers["Content-Type"]
     for name, value in answer.headers:
         response.headers[name] = value

@@ -18,11 +18,9 @@ from gateway.model.identity import PatientId
 from gateway.translate import affinity_domain
 from gateway.translate.ids import name_uuid
 from gateway.translate.times import dtm_utc, fhir_datetime, utc_range
+from gateway.translate.xds_people import hl7, xcn_of
 
 MAX_TITLE: Final = 128
-
-_GENDER: Final = {"male": "M", "female": "F", "other": "O", "unknown": "U"}
-"""administrative-gender back to HL7 table 0001, which PID-8 of sourcePatientInfo is written in."""
 
 _MAIN_DATE: Final = {
     "Observation": "effective",
@@ -196,23 +194,6 @@ def service_period(resources: Iterable[dict[str, Any]]) -> tuple[str, str]:
     )
 
 
-def source_patient_info(patient_id: PatientId, patient: dict[str, Any] | None) -> tuple[str, ...]:
-    """Slot values `PID-3|..` to `PID-11|..` (ITI TF-3: 4.2.3.2.24) from the Patient the file was translated to.
-
-    A PID-5 repetition for each name. A value ebRIM cannot carry (256 characters) is left out here: the documents
-    themselves hold it whole, and half an address is worse than none.
-    """
-    values = [f"PID-3|{patient_id}"]
-    if patient is not None:
-        values += [f"PID-5|{name}" for name in map(_xpn, patient.get("name", ())) if name]
-        if birth := patient.get("birthDate", ""):
-            values.append(f"PID-7|{birth.replace('-', '')}")
-        if gender := _GENDER.get(patient.get("gender", "")):
-            values.append(f"PID-8|{gender}")
-        values += [f"PID-11|{address}" for address in map(_xad, patient.get("address", ())) if address]
-    return tuple(value for value in values if len(value) <= MAX_VALUE)
-
-
 _AUTHOR: Final = {
     "MedicationRequest": ("requester",),
     "ServiceRequest": ("requester",),
@@ -230,7 +211,7 @@ def authors(resources: Sequence[dict[str, Any]], institution: str, oid: str) -> 
 
     Values that ebRIM cannot carry are left out, as in `source_patient_info`.
     """
-    xon = f"{_hl7(institution)}^^^^^^^^^{oid}" if institution else ""
+    xon = f"{hl7(institution)}^^^^^^^^^{oid}" if institution else ""
     where = (xon,) if xon and len(xon) <= MAX_VALUE else ()
     doctors = {f"Practitioner/{one['id']}": one for one in resources if one["resourceType"] == "Practitioner"}
     people: dict[str, None] = {}
@@ -239,50 +220,8 @@ def authors(resources: Sequence[dict[str, Any]], institution: str, oid: str) -> 
             named = resource.get(element, ())
             for reference in named if isinstance(named, list) else [named]:
                 doctor = doctors.get(reference.get("reference", "")) if reference else None
-                if doctor is not None and (xcn := _xcn(doctor)):
+                if doctor is not None and (xcn := xcn_of(doctor)):
                     people[xcn] = None
     if people:
         return tuple(Author(person, where) for person in people)
     return (Author(institution=where),) if where else ()
-
-
-def _xcn(doctor: dict[str, Any]) -> str:
-    """XCN: id, family, given, and the OID of the numbers (component 9)."""
-    identifier: dict[str, Any] = next(iter(doctor.get("identifier", ())), {})
-    name: dict[str, Any] = next(iter(doctor.get("name", ())), {})
-    system = identifier.get("system", "")
-    authority = f"&{system.removeprefix('urn:oid:')}&ISO" if system.startswith("urn:oid:") else ""
-    family = name.get("family", "") or name.get("text", "")
-    xcn = _components((identifier.get("value", ""), family, " ".join(name.get("given", ()))))
-    if xcn and identifier.get("value") and authority:
-        xcn += "^" * (8 - xcn.count("^")) + authority
-    return xcn if len(xcn) <= MAX_VALUE else ""
-
-
-def _hl7(text: str) -> str:
-    """Delimiters of HL7 v2 inside a component, escaped (v2.5 2.7)."""
-    return (
-        text.replace("\\", "\\E\\")
-        .replace("|", "\\F\\")
-        .replace("^", "\\S\\")
-        .replace("&", "\\T\\")
-        .replace("~", "\\R\\")
-    )
-
-
-def _components(values: Sequence[str]) -> str:
-    return "^".join(map(_hl7, values)).rstrip("^")
-
-
-def _xpn(name: dict[str, Any]) -> str:
-    family, given = name.get("family", ""), name.get("given", ())
-    return _components((family, *given[:1], " ".join(given[1:]))) if family or given else _hl7(name.get("text", ""))
-
-
-def _xad(address: dict[str, Any]) -> str:
-    lines = address.get("line", ())
-    street = " ".join(lines) if lines else address.get("text", "")
-    return _components(
-        (street, "", address.get("city", ""), address.get("state", ""), address.get("postalCode", ""),
-         address.get("country", ""))
-    )  # fmt: skip

@@ -17,8 +17,8 @@ from gateway.translate.document_entry import (
     authors,
     entries,
     service_period,
-    source_patient_info,
 )
+from gateway.translate.xds_people import source_patient_info
 
 FACILITY = "1.2.392.200119.99999.2"
 SOURCE = DocumentSource(
