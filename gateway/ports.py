@@ -5,16 +5,18 @@ Every reading method takes a Scope without a default: what a caller may see is p
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO, Literal, NamedTuple, Protocol
+from typing import BinaryIO, Literal, NamedTuple, Protocol, TypeVar
 
 from gateway.model.audit import AuditRecord
 from gateway.model.caller import Scope
 from gateway.model.document import Association, DocumentQuery, StoredEntry
 from gateway.model.identity import Facts, Linked, Pair, PatientId, Statement
-from gateway.model.ingest import Applied, FileOutcome, Kept, Reject, Seen
+from gateway.model.ingest import Applied, FileOutcome, Kept, KeptBlob, KeptObject, Reject, Seen
 from gateway.model.outcome import StayEvent
 from gateway.model.person import Comparison, Decision, Demographics, HistoryLine
 from gateway.model.resource import SearchPage, SearchPlan, StoredResource
+
+T = TypeVar("T")
 
 
 class Resources(Protocol):
@@ -40,6 +42,11 @@ class Documents(Protocol):
     def find(self, query: DocumentQuery, scope: Scope) -> list[StoredEntry]:
         """Ordered by creationTime, newest first, then entryUUID. Raises TooManyResults above query.limit."""
 
+    def page(
+        self, query: DocumentQuery, after: tuple[str, str] | None, count: int, scope: Scope
+    ) -> tuple[list[StoredEntry], int]:
+        """In the same order: (at most `count` behind (creationTime, entryUUID), how many there are in all)."""
+
     def by_entry_uuid(self, uuids: tuple[str, ...], scope: Scope) -> list[StoredEntry]: ...
 
     def by_unique_id(self, unique_ids: tuple[str, ...], scope: Scope) -> list[StoredEntry]: ...
@@ -49,6 +56,124 @@ class Documents(Protocol):
 
     def associations(self, uuids: tuple[str, ...], scope: Scope) -> list[Association]:
         """Associations with one of `uuids` on either end, both ends visible in the scope."""
+
+
+class Registry(Protocol):
+    """DocumentEntries, SubmissionSets, Folders and the associations between them, by id. `types`: objectTypes, () for
+    all. What a scope does not show is as unknown as what does not exist."""
+
+    def by_entry_uuid(self, uuids: Sequence[str], scope: Scope, types: Sequence[str] = ()) -> list[StoredEntry]:
+        """In the order asked for."""
+
+    def by_unique_id(self, unique_ids: Sequence[str], scope: Scope, types: Sequence[str] = ()) -> list[StoredEntry]:
+        """All versions, and all entries a document was registered by; in the order they were stored."""
+
+    def by_logical_id(self, lids: Sequence[str], scope: Scope, types: Sequence[str] = ()) -> list[StoredEntry]:
+        """All versions, by logicalID and version."""
+
+    def associations(self, uuids: Sequence[str], scope: Scope) -> list[Association]:
+        """Those with one of these objects or associations on either end, both ends visible; by entryUUID."""
+
+    def associations_by_id(self, uuids: Sequence[str], scope: Scope) -> list[Association]: ...
+
+
+class ObjectRow(NamedTuple):
+    """What rules of submission have to know of a stored object. Its person's rows carry the same `person`."""
+
+    n: int
+    entryUUID: str
+    lid: str
+    """Empty in a first version."""
+    version: int
+    uniqueId: str
+    objectType: str
+    status: str
+    person: "Person"
+    repositoryUniqueId: str
+    hash: str
+    size: int
+    blob: str
+    time: str
+    xml: bytes
+    ingested: bool = False
+    """It came as a file: its status follows from the versions of that file."""
+
+    @property
+    def logicalID(self) -> str:
+        return self.lid or self.entryUUID
+
+
+class Person(NamedTuple):
+    """Whose an object is: what Scope filters on."""
+
+    eid: str
+    """Enterprise patient id."""
+    patient: str
+    """Logical id of the Patient it stands with when persons are linked or told apart."""
+    facility: str
+
+
+class RegistryWork(Protocol):
+    """The registry inside one write transaction: what is read here stays so until the commit."""
+
+    def accepted(self, message_id: str, digest: bytes) -> bool:
+        """Whether the same message was answered with success before; if not, it is from now on."""
+
+    def person(self, patient: PatientId, source: PatientId | None) -> Person | None:
+        """Whose the id is. `source`: the id at the facility, whose Patient is taken when it is the same person's."""
+
+    def objects(self, uuids: Iterable[str]) -> dict[str, ObjectRow]: ...
+
+    def of_unique_id(self, unique_ids: Iterable[str]) -> list[ObjectRow]: ...
+
+    def newest(self, lids: Iterable[str]) -> dict[str, ObjectRow]:
+        """logicalID -> its latest version."""
+
+    def versions(self, lid: str) -> list[ObjectRow]: ...
+
+    def associations(self, uuids: Iterable[str]) -> list[Association]:
+        """Those with one of these objects or associations on either end, by entryUUID."""
+
+    def associations_by_id(self, uuids: Iterable[str]) -> dict[str, Association]: ...
+
+    def newest_associations(self, lids: Iterable[str]) -> dict[str, Association]: ...
+
+    def add(self, made: KeptObject, status: str, person: Person) -> None: ...
+
+    def link(self, association: Association) -> None:
+        """Both ends have to be there. Raises KeyError."""
+
+    def set_status(self, uuids: Iterable[str], status: str) -> None:
+        """Of objects and associations."""
+
+    def touch(self, uuids: Iterable[str], time: str) -> None:
+        """lastUpdateTime of Folders."""
+
+    def remove(self, uuids: Iterable[str]) -> None:
+        """Objects and associations, for good."""
+
+    def hold(self, blobs: Iterable[KeptBlob]) -> None:
+        """Bytes of documents; those of a large one are durable already."""
+
+    def release(self, unique_ids: Iterable[str]) -> list[str]:
+        """Takes the bytes from the entries of these documents. Returns the addresses nothing stands on any more."""
+
+    def notify(self, kind: str, payload: str) -> None: ...
+
+    def record(self, audit: AuditRecord) -> None: ...
+
+
+class Registering(Protocol):
+    """Where submissions go. One call of `run` is one transaction, and returns after its commit."""
+
+    def run(self, act: Callable[[RegistryWork], T]) -> T:
+        """Raises what `act` raises; then nothing was stored."""
+
+    def make_durable(self, blobs: Iterable[KeptBlob]) -> None:
+        """The bytes of large blobs, before the transaction that mentions them begins."""
+
+    def sweep(self) -> int:
+        """Takes away bytes that no transaction ever mentioned. Returns how many files."""
 
 
 class Blobs(Protocol):

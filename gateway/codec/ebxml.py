@@ -1,23 +1,38 @@
 """ebXML as XDS.b writes it (ITI TF-3: 4.2; ebRIM 3.0, ebRS 3.0): metadata and answers from string templates.
 
-A DocumentEntry is rendered once, when it is stored, and joined into answers as bytes. Three of its facts may change
-or depend on who asks, so `render_extrinsic` leaves a mark in their place and `splice` fills it in when we answer:
-
-    \x01  the attribute ` home="..."`       XCA answers name the community
-    \x02  the patient id of the affinity domain   changes when two persons turn out to be one
-    \x03  the availability status           changes when a newer version replaces the document
-
-The marks are characters that XML 1.0 forbids and `escape` never lets through, so no content can look like one.
-Fragments use the prefix `rim:` and declare nothing: the answer around them does (`adhoc_query_response`).
+An object is rendered once, when it is stored, and joined into answers as bytes; marks stand for what changes
+(codec/ebxml_parts.py). Packages (SubmissionSet, Folder) are in codec/ebxml_packages.py.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+from gateway.codec.ebxml_parts import (
+    AUTHOR,
+    CODED_ATTRIBUTES,
+    HOME_MARK,
+    LIMITED_DOCUMENT,
+    MAX_VALUE,
+    OBJECT,
+    PATIENT_ID,
+    PATIENT_MARK,
+    REFERENCE_IDS,
+    STATUS_MARK,
+    TIME_MARK,
+    UNIQUE_ID,
+    author_node,
+    child_ids,
+    class_node,
+    classification,
+    identifier,
+    named,
+    single,
+    slot,
+)
 from gateway.codec.xml import escape
 from gateway.model.code import Code
-from gateway.model.document import Association, Author, DocumentEntry
+from gateway.model.document import FOLDER, ON_DEMAND, Association, DocumentEntry, StoredEntry
 
 RIM: Final = "urn:oasis:names:tc:ebxml-regrep:xsd:rim:3.0"
 RS: Final = "urn:oasis:names:tc:ebxml-regrep:xsd:rs:3.0"
@@ -30,25 +45,11 @@ PARTIAL_SUCCESS: Final = "urn:ihe:iti:2007:ResponseStatusType:PartialSuccess"
 ERROR: Final = "urn:oasis:names:tc:ebxml-regrep:ErrorSeverityType:Error"
 WARNING: Final = "urn:oasis:names:tc:ebxml-regrep:ErrorSeverityType:Warning"
 
-CODED_ATTRIBUTES: Final = {
-    "classCode": "urn:uuid:41a5887f-8865-4c09-adf7-e362475b143a",
-    "typeCode": "urn:uuid:f0306f51-975f-434e-a61c-c59651d33983",
-    "formatCode": "urn:uuid:a09d5840-386c-46f2-b5ad-9c3699a4309d",
-    "healthcareFacilityTypeCode": "urn:uuid:f33fb8ac-18af-42cc-ae0e-ed0b0bdb91e1",
-    "practiceSettingCode": "urn:uuid:cccf5598-8b07-4b77-a05e-ae952c785ead",
-    "confidentialityCode": "urn:uuid:f4f85eac-e6cb-4883-b524-f2705394840f",
-    "eventCodeList": "urn:uuid:2c6b8cb7-8b2a-4051-b291-b1ae6a575ef4",
-}
-"""Attribute -> classification scheme (ITI TF-3: 4.2.5.2)."""
-AUTHOR: Final = "urn:uuid:93606bcf-9494-43ec-9b4e-a7748d1a838d"
-PATIENT_ID: Final = "urn:uuid:58a6f841-87b3-4a3e-92fd-a8ffeff98427"
-UNIQUE_ID: Final = "urn:uuid:2e82c1f6-a085-4c72-9da3-8640a32e42ab"
+DOCUMENTATION: Final = "urn:uuid:abd807a3-4432-4053-87b4-fd82c643d1f3"
+"""Classification scheme of what an association means."""
 
-MAX_VALUE: Final = 256
-"""Characters of one slot value (rim:LongName)."""
 
-_OBJECT: Final = "urn:oasis:names:tc:ebxml-regrep:ObjectType:RegistryObject:"
-_HOME, _PATIENT, _STATUS = b"\x01", b"\x02", b"\x03"
+_HOME, _PATIENT, _STATUS, _TIME = (mark.encode() for mark in (HOME_MARK, PATIENT_MARK, STATUS_MARK, TIME_MARK))
 
 
 class RegistryError(NamedTuple):
@@ -64,39 +65,48 @@ class RegistryError(NamedTuple):
 
 
 def render_extrinsic(entry: DocumentEntry) -> bytes:
-    """The rim:ExtrinsicObject of one document with marks (see the top) for home, patient id and status.
+    """The rim:ExtrinsicObject of one document with marks (codec/ebxml_parts.py) for home, patient id and status.
 
     Ids of the parts follow from entryUUID, so the same entry is the same bytes anywhere. `entryUUID` has to be
     `urn:uuid:` and a UUID. Raises ValueError otherwise, or for a value longer than ebRIM can carry.
     """
-    child = _child_ids(entry.entryUUID)
+    child = child_ids(entry.entryUUID)
     owner = escape(entry.entryUUID)
     parts = [
-        f'<rim:ExtrinsicObject id="{owner}"\x01 lid="{owner}" objectType="{escape(entry.objectType)}"'
-        f' mimeType="{escape(entry.mimeType)}" status="\x03">',
-        *(_slot(name, values) for name, values in _slots(entry) if values),
-        f'<rim:Name><rim:LocalizedString xml:lang="{escape(entry.languageCode)}" charset="UTF-8"'
-        f' value="{escape(entry.title)}"/></rim:Name>'
-        if entry.title
-        else "",
+        f'<rim:ExtrinsicObject id="{owner}"{HOME_MARK} lid="{escape(entry.logicalID) or owner}"'
+        f' objectType="{escape(entry.objectType)}" mimeType="{escape(entry.mimeType)}" status="{STATUS_MARK}">',
+        *(slot(name, values) for name, values in _slots(entry) if values),
+        named("Name", entry.title, entry.languageCode),
+        named("Description", entry.comments, entry.languageCode),
         f'<rim:VersionInfo versionName="{entry.version}"/>',
     ]
     for author in entry.author:
-        parts.append(_author(author, owner, child(len(parts))))
+        parts.append(author_node(AUTHOR, author, owner, child(len(parts))))
     for name, scheme in CODED_ATTRIBUTES.items():
         value: Code | tuple[Code, ...] = getattr(entry, name)
         for code in value if isinstance(value, tuple) else (value,):
-            parts.append(_classification(scheme, code, owner, child(len(parts))))
-    parts.append(_identifier(PATIENT_ID, "XDSDocumentEntry.patientId", "\x02", owner, child(len(parts))))
-    parts.append(_identifier(UNIQUE_ID, "XDSDocumentEntry.uniqueId", escape(entry.uniqueId), owner, child(len(parts))))
+            if code.code or not entry.limitedMetadata:
+                parts.append(classification(scheme, code, owner, child(len(parts))))
+    if entry.limitedMetadata:
+        parts.append(class_node(LIMITED_DOCUMENT, owner, child(len(parts))))
+    parts.append(identifier(PATIENT_ID, "XDSDocumentEntry.patientId", PATIENT_MARK, owner, child(len(parts))))
+    parts.append(identifier(UNIQUE_ID, "XDSDocumentEntry.uniqueId", escape(entry.uniqueId), owner, child(len(parts))))
     parts.append("</rim:ExtrinsicObject>")
     return "".join(parts).encode()
 
 
-def splice(xml: bytes, *, home: str, patient_id: str, status: str) -> bytes:
-    """Fills the three marks. `home` is homeCommunityId (`urn:oid:...`) or empty, `patient_id` a CX."""
+def splice(xml: bytes, *, home: str, patient_id: str, status: str, time: str = "") -> bytes:
+    """Fills the marks. `home` is homeCommunityId (`urn:oid:...`) or empty, `patient_id` a CX, `time` the lastUpdateTime
+    of a Folder."""
     attribute = b' home="%s"' % _bytes(home) if home else b""
-    return xml.replace(_HOME, attribute, 1).replace(_PATIENT, _bytes(patient_id), 1).replace(_STATUS, _bytes(status), 1)
+    xml = xml.replace(_HOME, attribute, 1).replace(_PATIENT, _bytes(patient_id), 1).replace(_STATUS, _bytes(status), 1)
+    return xml.replace(_TIME, _bytes(time), 1) if time else xml
+
+
+def complete(stored: StoredEntry, home: str) -> bytes:
+    """A stored object as an answer shows it."""
+    time = stored.time if stored.objectType == FOLDER else ""
+    return splice(stored.xml, home=home, patient_id=stored.patientId, status=stored.availabilityStatus, time=time)
 
 
 @lru_cache(maxsize=1024)
@@ -108,11 +118,17 @@ def _bytes(text: str) -> bytes:
 def render_association(association: Association, *, home: str = "") -> bytes:
     """A rim:Association (ITI TF-3: 4.2.2); `home` as in `splice`."""
     owner = escape(association.entryUUID)
+    slots = "".join(slot(name, values) for name, values in association.slots)
+    meaning = association.documentation
+    documentation = ""
+    if meaning is not None:
+        documentation = classification(DOCUMENTATION, meaning, owner, child_ids(association.entryUUID)(1))
     return (
-        f'<rim:Association id="{owner}"{_home(home)} lid="{owner}" objectType="{_OBJECT}Association"'
-        f' status="{escape(association.availabilityStatus)}" associationType="{escape(association.associationType)}"'
-        f' sourceObject="{escape(association.sourceObject)}" targetObject="{escape(association.targetObject)}">'
-        '<rim:VersionInfo versionName="1"/></rim:Association>'
+        f'<rim:Association id="{owner}"{_home(home)} lid="{escape(association.logicalID) or owner}"'
+        f' objectType="{OBJECT}Association" status="{escape(association.availabilityStatus)}"'
+        f' associationType="{escape(association.associationType)}" sourceObject="{escape(association.sourceObject)}"'
+        f' targetObject="{escape(association.targetObject)}">{slots}'
+        f'<rim:VersionInfo versionName="{association.version}"/>{documentation}</rim:Association>'
     ).encode()
 
 
@@ -124,84 +140,28 @@ def _home(home: str) -> str:
     return f' home="{escape(home)}"' if home else ""
 
 
-def _child_ids(entry_uuid: str) -> Callable[[int], str]:
-    """Ids for the parts of one object: its own UUID with the first 32 bits xored by the part's place.
-
-    Name-based UUIDs are hash bits all through, so this collides no more than hashing each part would, at a tenth
-    of the price; entries are rendered at the rate files are ingested.
-    """
-    prefix, first = entry_uuid[:9], entry_uuid[9:17]
-    if prefix != "urn:uuid:" or len(entry_uuid) != 45:
-        raise ValueError("entryUUID is not urn:uuid: and a UUID")
-    low, rest = int(first, 16), escape(entry_uuid[17:])
-    return lambda place: f"urn:uuid:{low ^ place:08x}{rest}"
-
-
 def _slots(entry: DocumentEntry) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    def one(value: str) -> tuple[str, ...]:
-        return (value,) if value else ()
-
     return (
-        ("creationTime", one(entry.creationTime)),
-        ("hash", one(entry.hash)),
-        ("languageCode", one(entry.languageCode)),
-        ("repositoryUniqueId", one(entry.repositoryUniqueId)),
-        ("serviceStartTime", one(entry.serviceStartTime)),
-        ("serviceStopTime", one(entry.serviceStopTime)),
-        ("size", (str(entry.size),)),
-        ("sourcePatientId", one(entry.sourcePatientId)),
+        ("creationTime", single(entry.creationTime)),
+        ("hash", single(entry.hash)),
+        ("languageCode", single(entry.languageCode)),
+        ("repositoryUniqueId", single(entry.repositoryUniqueId)),
+        ("serviceStartTime", single(entry.serviceStartTime)),
+        ("serviceStopTime", single(entry.serviceStopTime)),
+        ("size", (str(entry.size),) if entry.hash or not _is_on_demand(entry) else ()),
+        ("sourcePatientId", single(entry.sourcePatientId)),
         ("sourcePatientInfo", entry.sourcePatientInfo),
-        ("URI", one(entry.URI)),
+        ("URI", single(entry.URI)),
+        ("legalAuthenticator", single(entry.legalAuthenticator)),
+        (REFERENCE_IDS, entry.referenceIdList),
+        ("documentAvailability", single(entry.documentAvailability)),
+        *entry.extra,
     )
 
 
-def _slot(name: str, values: tuple[str, ...]) -> str:
-    if max(map(len, values), default=0) > MAX_VALUE:
-        raise ValueError(f"{name}: a slot value holds {MAX_VALUE} characters at most")
-    inside = "".join([f"<rim:Value>{escape(value)}</rim:Value>" for value in values])
-    return f'<rim:Slot name="{name}"><rim:ValueList>{inside}</rim:ValueList></rim:Slot>'
-
-
-def _author(author: Author, owner: str, own_id: str) -> str:
-    slots = (
-        ("authorPerson", (author.person,) if author.person else ()),
-        ("authorInstitution", author.institution),
-        ("authorRole", author.role),
-        ("authorSpecialty", author.specialty),
-    )
-    inside = "".join(_slot(name, values) for name, values in slots if values)
-    return (
-        f'<rim:Classification id="{own_id}" classificationScheme="{AUTHOR}" classifiedObject="{owner}"'
-        f' nodeRepresentation="" objectType="{_OBJECT}Classification">{inside}</rim:Classification>'
-    )
-
-
-def _classification(scheme: str, code: Code, owner: str, own_id: str) -> str:
-    head, tail = _coded(scheme, code)
-    return f'<rim:Classification id="{own_id}" {head} classifiedObject="{owner}" {tail}'
-
-
-@lru_cache(maxsize=1024)
-def _coded(scheme: str, code: Code) -> tuple[str, str]:
-    """What stands before and after classifiedObject: the same few codes come back in every entry."""
-    name = (
-        f'<rim:Name><rim:LocalizedString charset="UTF-8" value="{escape(code.display)}"/></rim:Name>'
-        if code.display
-        else ""
-    )
-    tail = (
-        f'nodeRepresentation="{escape(code.code)}" objectType="{_OBJECT}Classification">'
-        f"{_slot('codingScheme', (code.scheme,))}{name}</rim:Classification>"
-    )
-    return f'classificationScheme="{scheme}"', tail
-
-
-def _identifier(scheme: str, name: str, value: str, owner: str, own_id: str) -> str:
-    return (
-        f'<rim:ExternalIdentifier id="{own_id}" registryObject="{owner}" identificationScheme="{scheme}"'
-        f' value="{value}" objectType="{_OBJECT}ExternalIdentifier">'
-        f'<rim:Name><rim:LocalizedString charset="UTF-8" value="{name}"/></rim:Name></rim:ExternalIdentifier>'
-    )
+def _is_on_demand(entry: DocumentEntry) -> bool:
+    """Such an entry has no bytes of its own to measure (ITI TF-3: table 4.2.3.2-1)."""
+    return entry.objectType == ON_DEMAND
 
 
 # -- answers -----------------------------------------------------------------------------------------------------
@@ -291,7 +251,7 @@ def _query_slot(name: str, values: tuple[str, ...], listed: bool) -> str:
             take += 1
         texts.append(f"({','.join(quoted[:take])})")
         del quoted[:take]
-    return _slot(name, tuple(texts or quoted))
+    return slot(name, texts or quoted)
 
 
 def retrieve_request(documents: Iterable[tuple[str, str, str]]) -> bytes:

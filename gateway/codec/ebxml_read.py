@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from lxml import etree
 
-from gateway.codec import ebxml, mtom, xml
+from gateway.codec import ebxml, ebxml_parts, mtom, xml
 from gateway.codec.ebxml import QUERY, RIM, RS, XDS, RegistryError
 from gateway.errors import BadInput, InvalidParameter, LimitExceeded
 from gateway.model.code import Code
@@ -230,7 +230,8 @@ def read_extrinsic(item: etree._Element) -> DocumentEntry:
     for node in item.findall(f"{{{RIM}}}Classification"):
         classifications.setdefault(_attribute(node, "classificationScheme"), []).append(node)
     coded = {
-        name: tuple(map(_code, classifications.get(scheme, ()))) for name, scheme in ebxml.CODED_ATTRIBUTES.items()
+        name: tuple(map(_code, classifications.get(scheme, ())))
+        for name, scheme in ebxml_parts.CODED_ATTRIBUTES.items()
     }
     identifiers = {
         _attribute(node, "identificationScheme"): _attribute(node, "value")
@@ -247,8 +248,8 @@ def read_extrinsic(item: etree._Element) -> DocumentEntry:
 
     return DocumentEntry(
         entryUUID=_attribute(item, "id"),
-        uniqueId=identifiers.get(ebxml.UNIQUE_ID, ""),
-        patientId=identifiers.get(ebxml.PATIENT_ID, ""),
+        uniqueId=identifiers.get(ebxml_parts.UNIQUE_ID, ""),
+        patientId=identifiers.get(ebxml_parts.PATIENT_ID, ""),
         sourcePatientId=slot("sourcePatientId"),
         mimeType=_attribute(item, "mimeType"),
         classCode=code("classCode"),
@@ -267,7 +268,7 @@ def read_extrinsic(item: etree._Element) -> DocumentEntry:
         serviceStartTime=slot("serviceStartTime"),
         serviceStopTime=slot("serviceStopTime"),
         sourcePatientInfo=slots.get("sourcePatientInfo", ()),
-        author=tuple(map(_author, classifications.get(ebxml.AUTHOR, ()))),
+        author=tuple(map(_author, classifications.get(ebxml_parts.AUTHOR, ()))),
         eventCodeList=coded["eventCodeList"],
         availabilityStatus=_attribute(item, "status"),
         objectType=_attribute(item, "objectType"),

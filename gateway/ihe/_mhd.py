@@ -326,7 +326,9 @@ def place(services: MhdServices, base: str, patient_cx: str, source_cx: str, sco
         own = PatientId.parse(patient_cx)
     except ValueError:
         return Place(base, services.documents.home, {})
-    known = services.documents.identities.patients(own.value, scope)
+    identities = services.documents.identities
+    eid = identities.enterprise_id(own, scope)
+    known = identities.patients(eid, scope) if eid else ()
     subject: Json = {"identifier": {"system": OID + own.authority, "value": own.value}}
     try:
         wanted = logical_id(PatientId.parse(source_cx))

@@ -107,7 +107,7 @@ def understand(
     """(what the registry is asked, what its hits have to fit besides). None for nobody and nothing known here."""
     named = _named(query, services, scope)
     if named is not None and not query.all("patient") and not query.all("patient.identifier"):
-        eid = _patient_of(named)
+        eid = _patient_of(named, services, scope)
         trace.patient = named[0].patientId if eid else ""
     else:
         eid = _mhd.patient(query, request, services, scope, trace)
@@ -167,9 +167,11 @@ def _unique_id(system: str | None, value: str) -> str:
     return unique_id_of({"system": system or URI_SYSTEM, "value": value if ":" in value or system else OID + value})
 
 
-def _patient_of(named: Sequence[StoredEntry]) -> str | None:
+def _patient_of(named: Sequence[StoredEntry], services: MhdServices, scope: Scope) -> str | None:
     patients = {one.patientId for one in named}
-    return PatientId.parse(patients.pop()).value if len(patients) == 1 else None
+    if len(patients) != 1:
+        return None
+    return services.documents.identities.enterprise_id(PatientId.parse(patients.pop()), scope)
 
 
 def _sieve(query: Query, named: list[StoredEntry] | None) -> Sieve | None:

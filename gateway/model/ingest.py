@@ -9,7 +9,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from gateway.model.document import DocumentEntry
+from gateway.model.document import (
+    FOLDER,
+    SUBMISSION_SET,
+    Author,
+    DocumentEntry,
+    RegistryObject,
+    SubmissionSet,
+)
 from gateway.model.identity import PersonKey, Statement
 from gateway.model.outcome import StayEvent
 from gateway.model.resource import Rendered
@@ -65,7 +72,7 @@ class Claim(NamedTuple):
 class Kept(NamedTuple):
     """One resource of a message, rendered and indexed (model/resource.py Rendered), flat.
 
-    This and KeptDocument are tuples of text because they are what crosses from worker to writer in great numbers: a
+    This and KeptObject are tuples of text because they are what crosses from worker to writer in great numbers: a
     tuple is pickled in a fifth of the time of a frozen dataclass.
     """
 
@@ -102,16 +109,22 @@ class Kept(NamedTuple):
         )
 
 
-class KeptDocument(NamedTuple):
-    """One document of a message: its registry entry, flat, and its XML. From `uniqueId` on, but for the last two, in
-    the order of the registry's columns. patientId and status are the registry's to fill in."""
+class KeptObject(NamedTuple):
+    """One registry object, flat, and its XML: the columns of the registry from `entryUUID` on, in their order. patientId
+    and status are the registry's to fill in."""
 
-    kind: Literal["bundle", "original"]
+    kind: Literal["bundle", "original", "set", ""]
+    """What of a file it is; empty for what was submitted."""
     entryUUID: str
+    lid: str
+    version: int
     uniqueId: str
+    objectType: str
+    availability: str
+    time: str
+    title: str
     repositoryUniqueId: str
     mimeType: str
-    objectType: str
     classCode: str
     classCodeScheme: str
     typeCode: str
@@ -122,42 +135,70 @@ class KeptDocument(NamedTuple):
     practiceSettingCodeScheme: str
     healthcareFacilityTypeCode: str
     healthcareFacilityTypeCodeScheme: str
-    creationTime: str
     serviceStartTime: str
     serviceStopTime: str
     hash: str
     size: int
     blob: str
     codes: tuple[tuple[str, str, str], ...]
-    """(attribute, code, scheme) of confidentialityCode, eventCodeList and authorPerson."""
+    """(attribute, code, scheme) of what may have several values (storage/schema.py, registry_code)."""
     xml: bytes
 
     @classmethod
-    def of(cls, kind: Literal["bundle", "original"], entry: DocumentEntry, xml: bytes) -> "KeptDocument":
+    def of(cls, kind: Literal["bundle", "original", "set", ""], made: RegistryObject, xml: bytes) -> "KeptObject":
+        if isinstance(made, DocumentEntry):
+            return cls._of_document(kind, made, xml)
+        codes: set[tuple[str, str, str]]
+        if isinstance(made, SubmissionSet):
+            object_type, time = SUBMISSION_SET, made.submissionTime
+            codes = {("contentTypeCode", made.contentTypeCode.code, made.contentTypeCode.scheme)}
+            codes |= {("sourceId", made.sourceId, "")} | _people(made.author)
+        else:
+            object_type, time = FOLDER, made.lastUpdateTime
+            codes = {("codeList", code.code, code.scheme) for code in made.codeList}
+        return cls(
+            kind, made.entryUUID, made.logicalID, made.version, made.uniqueId, object_type, "", time, made.title,
+            *_NO_TEXTS, size=0, blob="", codes=tuple(sorted(codes)), xml=xml,
+        )  # fmt: skip
+
+    @classmethod
+    def _of_document(
+        cls, kind: Literal["bundle", "original", "set", ""], entry: DocumentEntry, xml: bytes
+    ) -> "KeptObject":
         codes = {("confidentialityCode", code.code, code.scheme) for code in entry.confidentialityCode}
         codes.update(("eventCodeList", code.code, code.scheme) for code in entry.eventCodeList)
-        codes.update(("authorPerson", author.person, "") for author in entry.author if author.person)
+        codes.update(("referenceIdList", reference, "") for reference in entry.referenceIdList)
         return cls(
             kind,
             entry.entryUUID,
+            entry.logicalID,
+            entry.version,
             entry.uniqueId,
-            entry.repositoryUniqueId,
-            entry.mimeType,
             entry.objectType,
+            entry.documentAvailability,
+            entry.creationTime,
+            entry.title,
+            *(entry.repositoryUniqueId, entry.mimeType),
             *(entry.classCode.code, entry.classCode.scheme),
             *(entry.typeCode.code, entry.typeCode.scheme),
             *(entry.formatCode.code, entry.formatCode.scheme),
             *(entry.practiceSettingCode.code, entry.practiceSettingCode.scheme),
             *(entry.healthcareFacilityTypeCode.code, entry.healthcareFacilityTypeCode.scheme),
-            entry.creationTime,
-            entry.serviceStartTime,
-            entry.serviceStopTime,
+            *(entry.serviceStartTime, entry.serviceStopTime),
             entry.hash,
             entry.size,
             entry.blob,
-            tuple(sorted(codes)),
+            tuple(sorted(codes | _people(entry.author))),
             xml,
         )
+
+
+_NO_TEXTS = ("",) * 15
+"""What a SubmissionSet or Folder has in the columns from repositoryUniqueId to hash."""
+
+
+def _people(authors: Iterable[Author]) -> set[tuple[str, str, str]]:
+    return {("authorPerson", author.person, "") for author in authors if author.person}
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +226,9 @@ class KeptMessage:
     person: PersonKey
     resources: tuple[Kept, ...] = ()
     stay_events: tuple[StayEvent, ...] = ()
-    documents: tuple[KeptDocument, ...] = ()
+    documents: tuple[KeptObject, ...] = ()
+    submission: KeptObject | None = None
+    """The SubmissionSet of `documents`."""
     record: bool = False
     """A piece of a message with versions of its own: another one of its key is a resend and no doubt."""
     named: bool = True

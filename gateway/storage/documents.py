@@ -7,26 +7,14 @@ from sqlalchemy import ColumnElement, Engine, Select, and_, exists, func, or_, s
 
 from gateway.errors import TooManyResults
 from gateway.model.caller import Scope
-from gateway.model.document import APPROVED, Association, CodeFilter, DocumentQuery, StoredEntry
-from gateway.model.identity import PatientId
+from gateway.model.document import APPROVED, DOCUMENT_TYPES, Association, CodeFilter, DocumentQuery, StoredEntry
 from gateway.storage.engines import CHUNK
-from gateway.storage.schema import association, document, document_code
+from gateway.storage.registry import ENTRY, associations_at, objects_among, stored
+from gateway.storage.schema import registry_code, registry_object
 from gateway.storage.scope import document_conditions
 
 Condition = ColumnElement[bool]
 
-_ENTRY = (
-    document.c.entryUUID,
-    document.c.uniqueId,
-    document.c.eid,
-    document.c.repositoryUniqueId,
-    document.c.mimeType,
-    document.c.blob,
-    document.c.size,
-    document.c.hash,
-    document.c.status,
-    document.c.xml,
-)
 _SINGLE = ("classCode", "typeCode", "formatCode", "practiceSettingCode", "healthcareFacilityTypeCode")
 
 
@@ -38,9 +26,9 @@ class DocumentTable:
 
     def find(self, query: DocumentQuery, scope: Scope) -> list[StoredEntry]:
         wanted = (
-            select(*_ENTRY)
+            select(*ENTRY)
             .where(*_conditions(query), *document_conditions(scope))
-            .order_by(document.c.creationTime.desc(), document.c.entryUUID)
+            .order_by(registry_object.c.time.desc(), registry_object.c.entryUUID)
             .limit(query.limit + 1)
         )
         found = self._entries(wanted)
@@ -48,40 +36,42 @@ class DocumentTable:
             raise TooManyResults(f"more than {query.limit} documents match; ask for object references or less")
         return found
 
+    def page(
+        self, query: DocumentQuery, after: tuple[str, str] | None, count: int, scope: Scope
+    ) -> tuple[list[StoredEntry], int]:
+        """(at most `count` hits behind the one with this (creationTime, entryUUID), how many there are in all)."""
+        conditions = [*_conditions(query), *document_conditions(scope)]
+        time, uuid = registry_object.c.time, registry_object.c.entryUUID
+        wanted = select(*ENTRY).where(*conditions).order_by(time.desc(), uuid).limit(count)
+        if after is not None:
+            wanted = wanted.where(or_(time < after[0], and_(time == after[0], uuid > after[1])))
+        with self._engine.connect() as connection:
+            rows = stored(connection, self._affinity_domain, wanted) if count else []
+            whole = after is None and len(rows) < count
+            total = len(rows) if whole else connection.execute(
+                select(func.count()).select_from(registry_object).where(*conditions)
+            ).scalar_one()
+        return rows, total
+
     def by_entry_uuid(self, uuids: tuple[str, ...], scope: Scope) -> list[StoredEntry]:
         """In the order asked for; unknown ones are left out."""
-        return self._among(document.c.entryUUID, uuids, scope, lambda entry: entry.entryUUID)
+        return self._among(registry_object.c.entryUUID, uuids, scope, lambda entry: entry.entryUUID)
 
     def by_unique_id(self, unique_ids: tuple[str, ...], scope: Scope) -> list[StoredEntry]:
         """In the order asked for; unknown ones are left out."""
-        return self._among(document.c.uniqueId, unique_ids, scope, lambda entry: entry.uniqueId)
+        return self._among(registry_object.c.uniqueId, unique_ids, scope, lambda entry: entry.uniqueId)
 
     def associations(self, uuids: tuple[str, ...], scope: Scope) -> list[Association]:
-        source, target = document.alias("source"), document.alias("target")
-        seen = select(document.c.n).where(document.c.n == association.c.source, *document_conditions(scope))
-        reached = select(document.c.n).where(document.c.n == association.c.target, *document_conditions(scope))
-        found: dict[str, Association] = {}
-        for start in range(0, len(uuids), CHUNK):
-            chunk = uuids[start : start + CHUNK]
-            mine = select(document.c.n).where(document.c.entryUUID.in_(chunk))
-            wanted = (
-                select(association.c.entryUUID, association.c.type, source.c.entryUUID, target.c.entryUUID)
-                .join(source, source.c.n == association.c.source)
-                .join(target, target.c.n == association.c.target)
-                .where(
-                    or_(association.c.source.in_(mine), association.c.target.in_(mine)), exists(seen), exists(reached)
-                )
-            )
-            with self._engine.connect() as connection:
-                found |= {row[0]: Association(*row) for row in connection.execute(wanted)}
-        return [found[id_] for id_ in sorted(found)]
+        return associations_at(self._engine, uuids, scope)
 
     def originals(self, scope: Scope) -> Iterator[str]:
         """SHA-256 of the original bytes behind each current document, in the order of their keys, each once."""
         wanted = (
-            select(document.c.key, document.c.blob)
-            .where(document.c.kind == "original", document.c.status == APPROVED, *document_conditions(scope))
-            .order_by(document.c.key, document.c.blob)
+            select(registry_object.c.key, registry_object.c.blob)
+            .where(
+                registry_object.c.kind == "original", registry_object.c.status == APPROVED, *document_conditions(scope)
+            )
+            .order_by(registry_object.c.key, registry_object.c.blob)
             .distinct()
         )
         with self._engine.connect() as connection:
@@ -89,42 +79,41 @@ class DocumentTable:
                 yield address
 
     def _among(self, column: Any, values: Sequence[str], scope: Scope, key: Any) -> list[StoredEntry]:
+        """Of several entries of one uniqueId the approved one, else the newest, is given."""
         found: dict[str, StoredEntry] = {}
-        for start in range(0, len(values), CHUNK):
-            chunk = values[start : start + CHUNK]
-            wanted = select(*_ENTRY).where(column.in_(chunk), *document_conditions(scope))
-            found |= {key(entry): entry for entry in self._entries(wanted)}
+        for entry in objects_among(self._engine, self._affinity_domain, column, values, scope, DOCUMENT_TYPES):
+            known = found.get(key(entry))
+            if known is None or known.availabilityStatus != APPROVED or entry.availabilityStatus == APPROVED:
+                found[key(entry)] = entry
         return [found[value] for value in dict.fromkeys(values) if value in found]
 
     def _entries(self, wanted: Select[Any]) -> list[StoredEntry]:
         with self._engine.connect() as connection:
-            return [
-                StoredEntry(row[0], row[1], str(PatientId(row[2], self._affinity_domain)), *row[3:])
-                for row in connection.execute(wanted)
-            ]
+            return stored(connection, self._affinity_domain, wanted)
 
 
 def _conditions(query: DocumentQuery) -> list[Condition]:
     """FindDocuments (ITI TF-2: 3.18.4.1.2.3.7.1): parameters are ANDed, the values of one are ORed."""
     conditions: list[Condition] = [
-        document.c.eid == query.patient,
-        document.c.status.in_(query.status),
-        document.c.objectType.in_(query.objectType),
+        registry_object.c.eid == query.patient,
+        registry_object.c.status.in_(query.status),
+        registry_object.c.objectType.in_(query.objectType),
     ]
     for attribute in _SINGLE:
         wanted: CodeFilter | None = getattr(query, attribute)
         if wanted is not None:
-            code, scheme = document.c[attribute], document.c[f"{attribute}Scheme"]
+            code, scheme = registry_object.c[attribute], registry_object.c[f"{attribute}Scheme"]
             conditions.append(_any_code(wanted, code, scheme))
     for attribute, filters in (
         ("confidentialityCode", query.confidentialityCode),
         ("eventCodeList", query.eventCodeList),
     ):
-        conditions += [_has(attribute, _any_code(one, document_code.c.code, document_code.c.scheme)) for one in filters]
+        conditions += [_has(attribute, _any_code(one, registry_code.c.code, registry_code.c.scheme)) for one in filters]
     for attribute in ("creationTime", "serviceStartTime", "serviceStopTime"):
-        conditions += _between(document.c[attribute], *getattr(query, attribute))
+        column = registry_object.c["time" if attribute == "creationTime" else attribute]
+        conditions += _between(column, *getattr(query, attribute))
     if query.authorPerson:
-        likes = [document_code.c.code.like(pattern, escape="\\") for pattern in query.authorPerson]
+        likes = [registry_code.c.code.like(pattern, escape="\\") for pattern in query.authorPerson]
         conditions.append(_has("authorPerson", or_(*likes)))
     return conditions
 
@@ -134,8 +123,8 @@ def _any_code(wanted: CodeFilter, code: Any, scheme: Any) -> Condition:
 
 
 def _has(attribute: str, condition: Condition) -> Condition:
-    row = select(document_code.c.n).where(
-        document_code.c.n == document.c.n, document_code.c.attribute == attribute, condition
+    row = select(registry_code.c.n).where(
+        registry_code.c.n == registry_object.c.n, registry_code.c.attribute == attribute, condition
     )
     return exists(row)
 

@@ -1,4 +1,5 @@
-"""The registry's rows: two entries a file version, their status, and the associations between them.
+"""The registry's rows of files: the entries of a version, the SubmissionSet they came in, their status, and the
+associations between them.
 
 Status and RPLC are functions of the versions of a key (model/ingest.py), worked out anew whenever a version arrives
 or its flag changes. `patientId` and status are columns; the stored XML carries marks for them (codec/ebxml.py).
@@ -6,11 +7,11 @@ or its flag changes. `patientId` and status are columns; the stored XML carries 
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from gateway.model.document import APPROVED, DEPRECATED, RPLC, XFRM
-from gateway.model.ingest import KeptBlob, KeptDocument, KeptMessage, Version, current_version, replacements
+from gateway.model.document import APPROVED, DEPRECATED, HAS_MEMBER, ORIGINAL, RPLC, XFRM, member_id
+from gateway.model.ingest import KeptBlob, KeptMessage, KeptObject, Version, current_version, replacements
 from gateway.ports import Derivations
 from gateway.storage.engines import Driver
-from gateway.storage.schema import association, blob, document, document_code, outbox
+from gateway.storage.schema import association, blob, outbox, registry_code, registry_object
 
 NOTIFY = "notify-document"
 """Outbox job of one new entry; its payload is the entryUUID."""
@@ -30,27 +31,36 @@ def keep_documents(
 ) -> None:
     """Registers the documents of new versions. An entry that is already there (equal bytes twice) stays as it is."""
     wanted = [kept.entryUUID for message in messages for kept in message.documents]
-    have = {row[0] for row in driver.among('SELECT "entryUUID" FROM document WHERE "entryUUID" IN (@)', wanted)}
+    wanted += [message.submission.entryUUID for message in messages if message.submission]
+    have = dict(driver.among('SELECT "entryUUID", n FROM registry_object WHERE "entryUUID" IN (@)', wanted))
     rows: list[tuple[object, ...]] = []
     codes: list[tuple[object, ...]] = []
     links: list[tuple[object, ...]] = []
     jobs: list[tuple[object, ...]] = []
     for message in messages:
         numbers: dict[str, int] = {}
+        members: list[tuple[int, str]] = []
         for kept in message.documents:
             if kept.entryUUID in have:
                 continue
-            have.add(kept.entryUUID)
-            n = numbers[kept.kind] = driver.number("document")
+            n = numbers[kept.kind] = have[kept.entryUUID] = driver.number("registry_object")
             newest = current[message.key]
             shown = newest is not None and source_name(newest) == source_name(message.version)
             rows.append(_row(n, message, kept, eid_of.get(message.patient, ""), APPROVED if shown else DEPRECATED))
+            members.append((n, kept.entryUUID))
             codes += [(n, *code) for code in kept.codes]
             jobs.append((driver.number("outbox"), NOTIFY, kept.entryUUID, now, None, 0))
         if len(numbers) == 2 and message.transform:
-            links.append((numbers["bundle"], numbers["original"], XFRM, message.transform))
-    driver.insert(document, rows)
-    driver.insert(document_code, codes)
+            links.append(_link(driver, numbers["bundle"], numbers["original"], XFRM, message.transform))
+        if members and (whole := message.submission):
+            if whole.entryUUID not in have:
+                n = have[whole.entryUUID] = driver.number("registry_object")
+                rows.append(_row(n, message, whole, eid_of.get(message.patient, ""), APPROVED))
+                codes += [(n, *code) for code in whole.codes]
+            n = have[whole.entryUUID]
+            links += [_link(driver, n, member, HAS_MEMBER, member_id(id_), ORIGINAL) for member, id_ in members]
+    driver.insert(registry_object, rows)
+    driver.insert(registry_code, codes)
     driver.insert(association, links)
     driver.insert(outbox, jobs)
 
@@ -60,8 +70,13 @@ def restate(
 ) -> None:
     """Status and RPLC associations of keys of which more than one version is, or was, known."""
     entries: dict[str, dict[tuple[str, str], tuple[int, str, str]]] = {}
-    sql = 'SELECT key, source, kind, n, "entryUUID", status FROM document WHERE key IN (@)'
+    sql = (
+        'SELECT key, source, kind, n, "entryUUID", status FROM registry_object'
+        " WHERE key <> '' AND key IN (@)"  # as the partial index has it
+    )
     for key, source, kind, n, entry_uuid, status in driver.among(sql, keys):
+        if kind == "set":
+            continue  # a submission has taken place, whatever became of its documents
         entries.setdefault(key, {})[source, kind] = (n, entry_uuid, status)
     changes: list[tuple[str, int]] = []
     for key, known in entries.items():
@@ -71,7 +86,7 @@ def restate(
             if status != right:
                 changes.append((right, n))
         _replace(driver, derive, versions[key], known)
-    driver.many("UPDATE document SET status = ? WHERE n = ?", changes)
+    driver.many("UPDATE registry_object SET status = ? WHERE n = ?", changes)
 
 
 def _replace(
@@ -99,26 +114,37 @@ def _replace(
         "DELETE FROM association WHERE source = ? AND target = ? AND type = ?",
         [(source, target, RPLC) for source, target, _ in have - wanted],
     )
-    driver.insert(association, [(source, target, RPLC, id_) for source, target, id_ in sorted(wanted - have)])
+    driver.insert(
+        association, [_link(driver, source, target, RPLC, id_) for source, target, id_ in sorted(wanted - have)]
+    )
 
 
 def keep_blobs(driver: Driver, blobs: Iterable[KeptBlob]) -> None:
     """Rows of the blob table; the file of a large one has been written and synced before this transaction began."""
     new = {bytes.fromhex(one.sha256): one for one in blobs}
-    for (address,) in driver.among("SELECT sha256 FROM blob WHERE sha256 IN (@)", new):
+    for address, ingested in driver.among("SELECT sha256, ingested FROM blob WHERE sha256 IN (@)", new):
         del new[address]
+        if not ingested:
+            driver.run("UPDATE blob SET ingested = 1 WHERE sha256 = ?", (address,))
     driver.insert(
         blob,
         [
-            (driver.number("blob"), address, one.size, None if one.large else one.content)
+            (driver.number("blob"), address, one.size, None if one.large else one.content, 1)
             for address, one in new.items()
         ],
     )
 
 
-def _row(n: int, message: KeptMessage, kept: KeptDocument, eid: str, status: str) -> tuple[object, ...]:
-    """In column order of the table."""
-    return (
-        n, kept.entryUUID, kept.uniqueId, eid, message.patient, message.facility, message.key,
-        source_name(message.version), kept.kind, status, *kept[3:-2], kept.xml,
-    )  # fmt: skip
+def _row(n: int, message: KeptMessage, kept: KeptObject, eid: str, status: str) -> tuple[object, ...]:
+    of = (eid, message.patient, message.facility, message.key, source_name(message.version))
+    return object_row(n, kept, status, of)
+
+
+def object_row(n: int, kept: KeptObject, status: str, of: tuple[str, str, str, str, str]) -> tuple[object, ...]:
+    """In column order of the table. `of`: eid, patient, facility, key, source."""
+    return (n, *kept[1:6], status, kept.availability, *of, kept.kind, *kept[7:-2], kept.xml)
+
+
+def _link(driver: Driver, source: int, target: int, type_: str, id_: str, label: str = "") -> tuple[object, ...]:
+    """An association of two documents, or of a set and a document, in column order of the table."""
+    return (driver.number("association"), id_, "", 1, type_, APPROVED, source, target, None, label, None)

@@ -289,11 +289,13 @@ def _assign(driver: Driver, eid: str, cluster: Iterable[PatientId]) -> None:
             " ON CONFLICT (authority, value) DO UPDATE SET eid = excluded.eid",
             (*key, eid),
         )
+        sql = "SELECT patient, eid FROM identity_patient WHERE authority = ? AND value = ?"
+        patients = driver.rows(sql, key)
         driver.run("UPDATE identity_patient SET eid = ? WHERE authority = ? AND value = ?", (eid, *key))
-        patients = driver.rows("SELECT patient FROM identity_patient WHERE authority = ? AND value = ?", key)
-        for (patient,) in patients:
+        for patient, before in patients:
             driver.run("UPDATE resource SET eid = ? WHERE patient = ?", (eid, patient))
-            driver.run("UPDATE document SET eid = ? WHERE patient = ?", (eid, patient))
+            # By the person it was: there is no index on patient, and the rows of a person are few.
+            driver.run("UPDATE registry_object SET eid = ? WHERE eid = ? AND patient = ?", (eid, before, patient))
 
 
 def _assign_shared(driver: Driver, shared: PatientId, same: Iterable[PatientId]) -> None:

@@ -16,8 +16,10 @@ from gateway.storage.blobs import BlobStore
 from gateway.storage.documents import DocumentTable
 from gateway.storage.engines import WRITER_CACHE_KIB, Lookups, open_engine
 from gateway.storage.identities import IdentityTable
+from gateway.storage.keep_registry import RegistryStore
 from gateway.storage.keeping import Store
 from gateway.storage.persons import PersonTable
+from gateway.storage.registry import RegistryTable
 from gateway.storage.reindex import reindex
 from gateway.storage.resources import ResourceTable
 from gateway.storage.upgrade import upgrade
@@ -32,6 +34,8 @@ class Storage:
     writer: Writer
     resources: ResourceTable
     documents: DocumentTable
+    registry: RegistryTable
+    registering: RegistryStore
     blobs: BlobStore
     identities: IdentityTable
     audit: AuditTable
@@ -72,6 +76,8 @@ def open_storage(url: str, blob_directory: Path, *, affinity_domain: str, derive
         writer=writer,
         resources=ResourceTable(engine),
         documents=DocumentTable(engine, affinity_domain),
+        registry=RegistryTable(engine, affinity_domain),
+        registering=RegistryStore(writer, blobs, clock, affinity_domain),
         blobs=blobs,
         identities=identities,
         audit=AuditTable(writer, clock),

@@ -1,6 +1,6 @@
 """The tables, as SQLAlchemy Core metadata. Migrations follow it (storage/migrations); a test compares the two.
 
-Two rules shape it. First, what answers need is stored rendered: `resource.body` and `document.xml` are joined into
+Two rules shape it. First, what answers need is stored rendered: `resource.body` and `registry_object.xml` are joined into
 answers as bytes. Second, every row that belongs to a person carries what Scope filters on (eid, facility).
 
 Which way to a row is fast:
@@ -8,7 +8,7 @@ Which way to a row is fast:
 * code, identifier, category, status...: `resource_token` by (type, param, code, patient, date_start), which also
   covers system and n. A search by person (patient.identifier, eid) first turns into logical patient ids with
   `identity_patient`, because these never change while `eid` does when two persons are linked;
-* registry: `document` by (eid, status, creationTime).
+* registry: `registry_object` by (eid, objectType, status, time).
 
 Child rows (token, string, reference) start with `n`, so that they are appended in order and removed by range.
 """
@@ -181,22 +181,27 @@ ledger = Table(
 
 # --- XDS registry and repository ------------------------------------------------------------------------------------
 
-document = Table(
-    "document",
+registry_object = Table(
+    "registry_object",
     metadata,
     Column("n", Serial, primary_key=True),
     Column("entryUUID", Text, nullable=False, unique=True),
-    Column("uniqueId", Text, nullable=False, unique=True),
+    _text("lid"),  # logicalID; '' in a first version, whose logicalID is its entryUUID
+    _int("version", default=1),
+    Column("uniqueId", Text, nullable=False),
+    Column("objectType", Text, nullable=False),  # stable or on-demand document, or class node of SubmissionSet or Folder
+    _text("status"),  # urn:oasis:names:tc:ebxml-regrep:StatusType:...
+    _text("availability"),  # documentAvailability; '' is online
     _text("eid"),
     _text("patient"),  # logical id of the Patient
     _text("facility"),
-    Column("key", Text, nullable=False),  # source_file.key
-    _text("source"),  # SHA-256 of the source file: with key, the versions this document stands for
-    _text("kind"),  # bundle | original
-    _text("status"),  # urn:oasis:names:tc:ebxml-regrep:StatusType:...
-    _text("repositoryUniqueId"),
+    _text("key"),  # source_file.key; '' for what was submitted
+    _text("source"),  # SHA-256 of the source file: with key, the versions this object stands for
+    _text("kind"),  # bundle | original | set of a file; '' for what was submitted
+    _text("time"),  # creationTime, submissionTime or lastUpdateTime
+    _text("title"),
+    _text("repositoryUniqueId"),  # from here on, of documents only
     _text("mimeType"),
-    _text("objectType"),
     _text("classCode"),
     _text("classCodeScheme"),
     _text("typeCode"),
@@ -207,38 +212,66 @@ document = Table(
     _text("practiceSettingCodeScheme"),
     _text("healthcareFacilityTypeCode"),
     _text("healthcareFacilityTypeCodeScheme"),
-    _text("creationTime"),
     _text("serviceStartTime"),
     _text("serviceStopTime"),
     _text("hash"),
     _int("size"),
-    _text("blob"),
-    Column("xml", LargeBinary, nullable=False),  # codec/ebxml.py, with its marks for home, patient and status
-    Index(None, "eid", "status", "creationTime"),
-    Index(None, "key"),
-)
+    _text("blob"),  # SHA-256; '' when the bytes are not here
+    Column("xml", LargeBinary, nullable=False),  # codec/ebxml.py, with its marks for home, patient, status and time
+    Index(None, "uniqueId"),
+    Index(None, "eid", "objectType", "status", "time"),
+    Index("ix_registry_object_lid", "lid", sqlite_where=text("lid <> ''"), postgresql_where=text("lid <> ''")),
+    Index("ix_registry_object_key", "key", sqlite_where=text("key <> ''"), postgresql_where=text("key <> ''")),
+    Index("ix_registry_object_blob", "blob", sqlite_where=text("key = '' AND blob <> ''"),
+          postgresql_where=text("key = '' AND blob <> ''")),
+)  # fmt: skip
+"""One row a version of a DocumentEntry, SubmissionSet or Folder."""
 
-document_code = Table(
-    "document_code",
+registry_code = Table(
+    "registry_code",
     metadata,
     Column("n", Serial, primary_key=True, autoincrement=False),
-    Column("attribute", Text, primary_key=True),  # confidentialityCode | eventCodeList | authorPerson
+    # documents: confidentialityCode | eventCodeList | authorPerson | referenceIdList
+    # SubmissionSets: contentTypeCode | sourceId | authorPerson; Folders: codeList
+    Column("attribute", Text, primary_key=True),
     Column("code", Text, primary_key=True),
     Column("scheme", Text, primary_key=True),
     sqlite_with_rowid=False,
 )
-"""The attributes that may have several values; a query comes here from its patient's documents."""
+"""The attributes that may have several values; a query comes here from its patient's objects."""
 
 association = Table(
     "association",
     metadata,
-    Column("source", Serial, primary_key=True, autoincrement=False),  # document.n
-    Column("target", Serial, primary_key=True, autoincrement=False),
-    Column("type", Text, primary_key=True),  # urn:ihe:iti:2007:AssociationType:...
-    Column("entryUUID", Text, nullable=False),
+    Column("n", Serial, primary_key=True),
+    Column("entryUUID", Text, nullable=False, unique=True),
+    _text("lid"),
+    _int("version", default=1),
+    Column("type", Text, nullable=False),  # urn:ihe:iti:2007:AssociationType:...
+    _text("status"),
+    _int("source"),  # registry_object.n
+    _int("target", default=None),  # registry_object.n; NULL when it is an association
+    _int("target_association", default=None),  # association.n
+    _text("label"),  # SubmissionSetStatus: Original | Reference
+    Column("extra", Text),  # JSON {"documentation": [code, scheme, display], "slots": [[name, [value]]]}; NULL for none
+    Index(None, "source"),
     Index(None, "target"),
+    Index("ix_association_target_association", "target_association",
+          sqlite_where=text("target_association IS NOT NULL"),
+          postgresql_where=text("target_association IS NOT NULL")),
+    Index("ix_association_lid", "lid", sqlite_where=text("lid <> ''"), postgresql_where=text("lid <> ''")),
+)  # fmt: skip
+"""Visible to who sees both its ends; its person is theirs."""
+
+submission = Table(
+    "submission",
+    metadata,
+    Column("message_id", Text, primary_key=True),
+    Column("digest", LargeBinary, primary_key=True),  # SHA-256 over what was submitted
+    Column("recorded", Text, nullable=False),
     sqlite_with_rowid=False,
 )
+"""What was answered with Success: the same message again is answered so again and stored once."""
 
 blob = Table(
     "blob",
@@ -247,6 +280,7 @@ blob = Table(
     Column("sha256", LargeBinary, nullable=False, unique=True),
     _int("size"),
     Column("content", LargeBinary),  # zlib; NULL when the bytes are a file of the blob directory
+    _int("ingested", default=1),  # 0: known by submissions only, and gone when the last of their entries is
 )
 
 # --- who is who -----------------------------------------------------------------------------------------------------

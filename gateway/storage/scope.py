@@ -3,7 +3,7 @@
 from sqlalchemy import ColumnElement, exists, false, or_, select
 
 from gateway.model.caller import Scope
-from gateway.storage.schema import document, document_code, resource
+from gateway.storage.schema import registry_code, registry_object, resource
 
 NORMAL = "N"
 """Confidentiality of a resource that carries no label (v3-Confidentiality, 2.16.840.1.113883.5.25)."""
@@ -22,17 +22,17 @@ def resource_conditions(scope: Scope) -> list[ColumnElement[bool]]:
 
 
 def document_conditions(scope: Scope) -> list[ColumnElement[bool]]:
-    """ANDed conditions on `document`: a document is seen when all its confidentiality codes are allowed."""
+    """ANDed conditions on `registry_object`: a document is seen when all its confidentiality codes are allowed."""
     conditions: list[ColumnElement[bool]] = []
     if scope.patients is not None:
-        conditions.append(document.c.eid.in_(sorted(scope.patients)))
+        conditions.append(registry_object.c.eid.in_(sorted(scope.patients)))
     if scope.excluded_facilities:
-        conditions.append(document.c.facility.not_in(sorted(scope.excluded_facilities)))
+        conditions.append(registry_object.c.facility.not_in(sorted(scope.excluded_facilities)))
     if scope.confidentiality is not None:
-        hidden = select(document_code.c.n).where(
-            document_code.c.n == document.c.n,
-            document_code.c.attribute == "confidentialityCode",
-            document_code.c.code.not_in(sorted(scope.confidentiality)),
+        hidden = select(registry_code.c.n).where(
+            registry_code.c.n == registry_object.c.n,
+            registry_code.c.attribute == "confidentialityCode",
+            registry_code.c.code.not_in(sorted(scope.confidentiality)),
         )
         conditions.append(~exists(hidden))
     return conditions

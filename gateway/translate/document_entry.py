@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from gateway.codec.document import DocumentFacts
-from gateway.codec.ebxml import MAX_VALUE
+from gateway.codec.ebxml_parts import MAX_VALUE
 from gateway.model.document import XFRM, Association, Author, DocumentEntry
 from gateway.model.identity import PatientId
 from gateway.translate import affinity_domain

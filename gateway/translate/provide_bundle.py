@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, NamedTuple
 
-from gateway.codec.ebxml import MAX_VALUE
+from gateway.codec.ebxml_parts import MAX_VALUE
 from gateway.errors import BadInput
 from gateway.model.code import Code
 from gateway.model.document import (

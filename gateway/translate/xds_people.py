@@ -8,7 +8,7 @@ FHIR resources made here are contained ones: no meta, and an id that their owner
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from gateway.codec.ebxml import MAX_VALUE
+from gateway.codec.ebxml_parts import MAX_VALUE
 from gateway.codec.er7 import unescape
 from gateway.model.document import Author
 from gateway.model.identity import PatientId

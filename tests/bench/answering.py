@@ -83,7 +83,7 @@ def check(folder: Path, size: material.Size) -> Iterator[Figure]:
 def _people(node: app.Node, folder: Path) -> dict[str, int]:
     """Enterprise id -> number of valid documents."""
     with material.plain_database(folder) as database:
-        sql = "SELECT eid, count(*) FROM document WHERE status = ? GROUP BY eid"
+        sql = "SELECT eid, count(*) FROM registry_object WHERE status = ? AND kind <> 'set' GROUP BY eid"
         return dict(database.execute(sql, (APPROVED,)).fetchall())
 
 
@@ -111,8 +111,9 @@ def find_documents(patient: str) -> bytes:
 
 
 _ROWS = (
-    "SELECT entryUUID, uniqueId, eid, repositoryUniqueId, mimeType, blob, size, hash, status, xml FROM document"
-    " WHERE eid = ? AND status = ? ORDER BY creationTime DESC, entryUUID"
+    "SELECT entryUUID, uniqueId, eid, repositoryUniqueId, mimeType, blob, size, hash, status, xml FROM registry_object"
+    " WHERE eid = ? AND objectType = 'urn:uuid:7edca82f-054d-47f2-a032-9b2a5b5186c1' AND status = ?"
+    " ORDER BY time DESC, entryUUID"
 )
 
 

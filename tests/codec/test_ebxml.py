@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
-from gateway.codec import ebxml, ebxml_read, xml
+from gateway.codec import ebxml, ebxml_parts, ebxml_read, xml
 from gateway.codec.ebxml import DocumentResponse, RegistryError
 from gateway.model.code import Code
 from gateway.model.document import APPROVED, RPLC, Association, Author, DocumentEntry
@@ -61,7 +61,7 @@ def test_no_content_can_imitate_a_mark(title: str, home: str, patient: str) -> N
     rendered = ebxml.render_extrinsic(replace(FULL, title=title + "\x01\x02\x03"))
     assert [rendered.count(mark) for mark in (b"\x01", b"\x02", b"\x03")] == [1, 1, 1]
     body = in_answer(ebxml.splice(rendered, home=f"urn:{home}", patient_id=patient, status=APPROVED))
-    found = body.find(f".//*[@identificationScheme='{ebxml.PATIENT_ID}']")
+    found = body.find(f".//*[@identificationScheme='{ebxml_parts.PATIENT_ID}']")
     assert found is not None
     assert etree.fromstring(f'<a b="{xml.escape(patient)}"/>').get("b") == found.get("value")
 

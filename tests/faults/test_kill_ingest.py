@@ -100,7 +100,7 @@ QUERIES = {
     "resources": "SELECT type, rid, deleted, body, version, eid, date_start, rank, source_time FROM resource",
     "files": "SELECT key, timestamp, sha256, flag, current FROM source_file",
     "ledger": f"SELECT path, size, sha256, outcome FROM ledger WHERE {OF_FILES}",
-    "documents": 'SELECT "entryUUID", status, eid FROM document',
+    "documents": 'SELECT "entryUUID", status, eid FROM registry_object',
     "associations": "SELECT entryUUID FROM association",
     "identity": "SELECT authority, value, eid FROM identity",
     "persons": "SELECT authority, value, facts, files FROM person",
@@ -126,7 +126,7 @@ def stray_files(node: Path) -> tuple[set[str], set[str]]:
     connection = sqlite3.connect(node / "musubi.db")
     try:
         rows = {row[0].hex() for row in connection.execute("SELECT sha256 FROM blob WHERE content IS NULL")}
-        used = {row[0] for row in connection.execute("SELECT blob FROM document")}
+        used = {row[0] for row in connection.execute("SELECT blob FROM registry_object")}
     finally:
         connection.close()
     files = {path.name for path in (node / "blobs").glob("??/??/*")}

@@ -33,7 +33,7 @@ namespace = "TOKYO-HP"
 QUERIES = {
     "resources": "SELECT type, rid FROM resource",
     "versions": "SELECT key, timestamp, sha256, current FROM source_file",
-    "documents": 'SELECT "entryUUID", status FROM document',
+    "documents": 'SELECT "entryUUID", status FROM registry_object',
     "ledger": f"SELECT path, sha256, outcome FROM {LEDGER}",
     "stored": "SELECT object FROM audit WHERE action = 'C'",
 }

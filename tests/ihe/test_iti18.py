@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
-from gateway.codec import ebxml
+from gateway.codec import ebxml, ebxml_parts
 from gateway.errors import TooManyResults
 from gateway.ihe import iti18
 from gateway.model.document import APPROVED, DEPRECATED, ON_DEMAND, STABLE, DocumentQuery
@@ -60,7 +60,7 @@ def test_find_documents_gives_whole_entries_of_the_patient() -> None:
     entry = body.find(f"{RIM}RegistryObjectList/{RIM}ExtrinsicObject")
     assert entry is not None
     assert (entry.get("home"), entry.get("lid"), entry.get("status")) == (HOME, node.bundle.entryUUID, APPROVED)
-    patient = entry.find(f"{RIM}ExternalIdentifier[@identificationScheme='{ebxml.PATIENT_ID}']")
+    patient = entry.find(f"{RIM}ExternalIdentifier[@identificationScheme='{ebxml_parts.PATIENT_ID}']")
     assert patient is not None
     assert patient.get("value") == str(PATIENT)
 

@@ -131,4 +131,4 @@ def test_a_message_that_also_lies_in_a_storage_is_one_message(tmp_path: Path) ->
         answer(Block(message), "a", services)
         summary = app.ingestor(settings(tmp_path), parts).run([str(tmp_path / "in")], rejects_file=tmp_path / "r")
         assert summary.states["unchanged"] == 1
-        assert rows(parts, "SELECT count(*) FROM document") == [(2,)]
+        assert rows(parts, "SELECT count(*) FROM registry_object") == [(3,)]

@@ -76,9 +76,12 @@ def test_a_corrected_group_replaces_itself_with_history_and_not_the_others(tmp_p
         assert rows(parts, sql) == [(1,)]
         # All three messages are still told of: each has its Provenance, or its place in the history of one.
         assert len(shown(parts, "Provenance")) == 2
-        assert rows(parts, "SELECT kind, count(*) FROM document WHERE status LIKE '%Approved' GROUP BY kind") == [
+        assert rows(
+            parts, "SELECT kind, count(*) FROM registry_object WHERE status LIKE '%Approved' GROUP BY kind"
+        ) == [
             ("bundle", 2),
             ("original", 2),
+            ("set", 3),
         ]
 
 

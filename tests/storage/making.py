@@ -12,13 +12,14 @@ from typing import Any
 
 from gateway.codec import fhir
 from gateway.codec.ebxml import render_extrinsic
+from gateway.codec.ebxml_packages import render_submission_set
 from gateway.codec.packing import pack
 from gateway.model.audit import AuditRecord
 from gateway.model.clock import Clock
 from gateway.model.code import Code
-from gateway.model.document import DocumentEntry
+from gateway.model.document import DocumentEntry, set_of
 from gateway.model.identity import PatientId, PersonKey
-from gateway.model.ingest import FileOutcome, Kept, KeptDocument, KeptMessage, Version, make_key
+from gateway.model.ingest import FileOutcome, Kept, KeptMessage, KeptObject, Version, make_key
 from gateway.model.outcome import StayEvent
 from gateway.model.resource import Rendered, Token
 from gateway.ports import Derivations
@@ -82,9 +83,14 @@ def derivations() -> Derivations:
     )
 
 
-def entry(kind: str, key: str, version: Version, content: bytes) -> KeptDocument:
+def entry(kind: str, key: str, version: Version, content: bytes) -> KeptObject:
+    made = document_entry(kind, key, version, content)
+    return KeptObject.of("bundle" if kind == "bundle" else "original", made, render_extrinsic(made))
+
+
+def document_entry(kind: str, key: str, version: Version, content: bytes) -> DocumentEntry:
     number = name(kind, key, version.timestamp, version.sha256)
-    made = DocumentEntry(
+    return DocumentEntry(
         entryUUID=f"urn:uuid:{number}",
         uniqueId=f"2.25.{uuid.UUID(number).int}",
         patientId="",
@@ -104,7 +110,6 @@ def entry(kind: str, key: str, version: Version, content: bytes) -> KeptDocument
         blob=hashlib.sha256(content).hexdigest(),
         eventCodeList=(Code("event", "urn:e"),),
     )
-    return KeptDocument.of("bundle" if kind == "bundle" else "original", made, render_extrinsic(made))
 
 
 def message(
@@ -129,6 +134,7 @@ def message(
     original = f"original {content}".encode()
     bundle = f"bundle {content} {stamp}".encode()
     documents = (entry("bundle", key, version, bundle), entry("original", key, version, original))
+    made = set_of(document_entry("original", key, version, original), facility)
     return KeptMessage(
         key=key,
         version=version,
@@ -138,6 +144,7 @@ def message(
         resources=tuple(resources),
         stay_events=tuple(events),
         documents=documents,
+        submission=KeptObject.of("set", made, render_submission_set(made)),
         transform=f"urn:uuid:{name('xfrm', key, stamp, content)}",
         blobs=tuple(pack(document.blob, data) for document, data in zip(documents, (bundle, original), strict=True)),
     )

@@ -82,4 +82,4 @@ def test_equal_bytes_are_stored_once(tmp_path: Path) -> None:
         keep(store, message("a", 0, "x"), message("b", 0, "x"))
         with store.engine.connect() as connection:
             assert connection.exec_driver_sql("SELECT count(*) FROM blob").scalar_one() == 2
-            assert connection.exec_driver_sql("SELECT count(*) FROM document").scalar_one() == 4
+            assert connection.exec_driver_sql("SELECT count(*) FROM registry_object").scalar_one() == 6

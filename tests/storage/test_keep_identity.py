@@ -108,7 +108,7 @@ def links(store: Storage) -> list[Sequence[object]]:
     sql = (
         "SELECT 'id', authority, value, eid FROM identity UNION ALL SELECT 'patient', patient, facility, eid"
         " FROM identity_patient UNION ALL SELECT 'resource', type, rid, eid FROM resource"
-        " UNION ALL SELECT 'document', \"entryUUID\", status, eid FROM document"
+        " UNION ALL SELECT 'document', \"entryUUID\", status, eid FROM registry_object"
     )
     with store.engine.connect() as connection:
         return sorted(map(tuple, connection.execute(text(sql))))

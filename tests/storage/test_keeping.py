@@ -72,9 +72,9 @@ def state(store: Storage) -> dict[str, Any]:
         "contents": "SELECT r.rid, hex(v.hash) FROM resource r JOIN resource_version v ON v.n = r.n"
         f" WHERE v.deleted = 0 AND NOT {projected} UNION SELECT rid, hex(hash) FROM resource WHERE deleted = 0",
         "files": "SELECT key, timestamp, sha256, flag, current FROM source_file WHERE key NOT LIKE 'stay|%'",
-        "documents": 'SELECT "entryUUID", status, eid, patient FROM document',
+        "documents": 'SELECT "entryUUID", status, eid, patient FROM registry_object',
         "associations": 'SELECT s."entryUUID", t."entryUUID", a.type FROM association a'
-        " JOIN document s ON s.n = a.source JOIN document t ON t.n = a.target",
+        " JOIN registry_object s ON s.n = a.source JOIN registry_object t ON t.n = a.target",
         "identity": "SELECT authority, value, eid FROM identity",
         "patients": "SELECT patient, authority, value, eid FROM identity_patient",
         "blobs": "SELECT hex(sha256) FROM blob",

@@ -14,7 +14,17 @@ QUERIES = {
     " AND date_start >= 'd'": "COVERING INDEX ix_resource_token",
     "SELECT n FROM resource_token WHERE type = 'T' AND param = 'identifier' AND code = 'c'": "ix_resource_token",
     "SELECT n FROM resource_reference WHERE type = 'T' AND param = 'target' AND target = 'X/1'": "ix_resource_reference",
-    "SELECT n FROM document WHERE eid = 'e' AND status = 's' ORDER BY creationTime DESC": "ix_document_eid",
+    "SELECT n FROM registry_object WHERE eid = 'e' AND objectType = 't' AND status = 's' ORDER BY time DESC": "ix_registry_object_eid",
+    "SELECT n FROM registry_object WHERE uniqueId = 'u'": "ix_registry_object_uniqueId",
+    "SELECT n FROM registry_object WHERE lid <> '' AND lid = 'l'": "ix_registry_object_lid",
+    "SELECT n FROM registry_object WHERE key <> '' AND key = 'k'": "ix_registry_object_key",
+    "SELECT n FROM registry_object WHERE key = '' AND blob <> '' AND blob = 'b'": "ix_registry_object_blob",
+    "SELECT n FROM registry_object WHERE eid = 'e' AND patient = 'p'": "ix_registry_object_eid",
+    "SELECT n FROM association WHERE source = 1": "ix_association_source",
+    "SELECT n FROM association WHERE target = 1": "ix_association_target",
+    "SELECT n FROM association WHERE target_association IS NOT NULL AND target_association = 1":
+        "ix_association_target_association",
+    "SELECT n FROM association WHERE lid <> '' AND lid = 'l'": "ix_association_lid",
     "SELECT n FROM contribution WHERE n = 1 ORDER BY live DESC, rank, source_time DESC, hash DESC LIMIT 1":
         "ix_contribution_best",
     "SELECT n FROM outbox WHERE done IS NULL ORDER BY n": "ix_outbox_open",

@@ -7,9 +7,11 @@ from typing import Any, Final
 
 from gateway.codec import fhir
 from gateway.codec.ebxml import render_extrinsic
+from gateway.codec.ebxml_packages import render_submission_set
 from gateway.errors import BadInput
+from gateway.model.document import DocumentEntry, set_of
 from gateway.model.identity import Authority, PatientId, PersonKey
-from gateway.model.ingest import DELETED, Kept, KeptBlob, KeptDocument, KeptMessage, Version, make_key
+from gateway.model.ingest import DELETED, Kept, KeptBlob, KeptMessage, KeptObject, Version, make_key
 from gateway.profiles.validator import Finding
 from gateway.services import my_number
 from gateway.services.identity import only_shared, shared_authorities
@@ -98,9 +100,9 @@ class Messages:
         hashes = {(kept.type, kept.id): kept.hash for many in (resources, *(p[1] for p in pieces)) for kept in many}
         self._refuse_invalid(everything, hashes)
         if one.document is None:
-            documents, transform, blobs = self._documents(one, patient, everything)
+            documents, made, transform, blobs = self._documents(one, patient, everything)
         else:
-            documents, transform, blobs = self._document(one, patient, one.document, file)
+            documents, made, transform, blobs = self._document(one, patient, one.document, file)
         name = one.name
         whole = KeptMessage(
             key=make_key(one.facility, *one.key),
@@ -111,6 +113,7 @@ class Messages:
             resources=resources,
             stay_events=one.translated.stay_events,
             documents=documents,
+            submission=_submission(made, one.facility),
             named=name is not None,
             transform=transform,
             blobs=blobs,
@@ -145,8 +148,8 @@ class Messages:
 
     def _documents(
         self, one: Converted, patient: dict[str, Any], resources: Sequence[dict[str, Any]]
-    ) -> tuple[tuple[KeptDocument, ...], str, tuple[KeptBlob, ...]]:
-        """The Bundle and the original as registry entries, and the bytes of both."""
+    ) -> tuple[tuple[KeptObject, ...], DocumentEntry, str, tuple[KeptBlob, ...]]:
+        """The Bundle and the original as registry entries, the last of them, and the bytes of both."""
         bundle = fhir.render(one.bundle)
         start, stop = service_period(resources)
         source = replace(
@@ -162,14 +165,19 @@ class Messages:
         except BadInput:
             raise Rejected("no-time", "neither the file name nor MSH-7 says when this was written") from None
         documents = (
-            KeptDocument.of("bundle", made, render_extrinsic(made)),
-            KeptDocument.of("original", sent, render_extrinsic(sent)),
+            KeptObject.of("bundle", made, render_extrinsic(made)),
+            KeptObject.of("original", sent, render_extrinsic(sent)),
         )
-        return documents, transform.entryUUID, (self._pack(made.blob, bundle), self._pack(sent.blob, one.original))
+        return (
+            documents,
+            sent,
+            transform.entryUUID,
+            (self._pack(made.blob, bundle), self._pack(sent.blob, one.original)),
+        )
 
     def _document(
         self, one: Converted, patient: dict[str, Any], document: FileDocument, file: bytes
-    ) -> tuple[tuple[KeptDocument, ...], str, tuple[KeptBlob, ...]]:
+    ) -> tuple[tuple[KeptObject, ...], DocumentEntry, str, tuple[KeptBlob, ...]]:
         """A file that is a document by itself: one entry, and its bytes, which storage copies when they are many."""
         facts = document.facts
         source = replace(
@@ -186,7 +194,12 @@ class Messages:
             blob = self._pack(facts.sha256, one.original)
         else:
             blob = KeptBlob(facts.sha256, facts.size, b"", large=True, file=file)
-        return (KeptDocument.of("original", entry, render_extrinsic(entry)),), "", (blob,)
+        return (KeptObject.of("original", entry, render_extrinsic(entry)),), entry, "", (blob,)
+
+
+def _submission(entry: DocumentEntry, facility: str) -> KeptObject:
+    made = set_of(entry, facility)
+    return KeptObject.of("set", made, render_submission_set(made))
 
 
 def _source(one: Converted, patient: dict[str, Any]) -> DocumentSource:
@@ -240,6 +253,7 @@ def _piece(whole: KeptMessage, part: Part, resources: tuple[Kept, ...]) -> KeptM
         resources=resources,
         stay_events=(),
         documents=(),
+        submission=None,
         record=True,
         revised=part.revised,
         transform="",
