@@ -23,6 +23,7 @@ from gateway.ihe import iti10, iti46
 from gateway.ihe._client import Call, Peer, Poster
 from gateway.ihe._held import Held
 from gateway.ihe._later import Deliveries, allowed
+from gateway.ihe._mhd import MhdServices
 from gateway.ihe._soap import WireResponse
 from gateway.ihe._transaction import Sender
 from gateway.ihe._v2 import Replies, V2Services, answer, failed
@@ -234,23 +235,31 @@ class Node:
 
     def fhir(self) -> FhirServices:
         community, http = self.settings.community, self.settings.http
+        rules = SearchRules(
+            base=f"{http.url}/fhir",
+            aliases=system_aliases(tuple(one.authority() for one in self.settings.authorities)),
+            affinity_domain=community.affinity_domain,
+        )
+        cursor_key, persons = self.chance.token(32), self.persons()
         return FhirServices(
             resources=self.parts.resources,
             audit=self.parts.audit,
-            rules=SearchRules(
-                base=f"{http.url}/fhir",
-                aliases=system_aliases(tuple(one.authority() for one in self.settings.authorities)),
-                affinity_domain=community.affinity_domain,
-            ),
-            cursor_key=self.chance.token(32),
+            rules=rules,
+            cursor_key=cursor_key,
             version=software_version(),
             started=self.clock.now().isoformat(timespec="seconds"),
             mode=self.settings.security.mode,
-            persons=self.persons(),
+            persons=persons,
             render_xml=fhir_xml().render,
             parse_xml=fhir_xml().parse,
             check=validator().check,
+            transactions=ihe.on_fhir(self.mhd(persons, rules, cursor_key)),
         )
+
+    def mhd(self, persons: Persons, rules: SearchRules, cursor_key: bytes) -> MhdServices:
+        """Documents on the FHIR face."""
+        xml = fhir_xml()
+        return MhdServices(self.documents(), persons, self.parts.resources, rules, cursor_key, xml.parse)
 
     def v2(self) -> V2Services:
         """What the MLLP listener needs."""

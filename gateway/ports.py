@@ -42,11 +42,6 @@ class Documents(Protocol):
     def find(self, query: DocumentQuery, scope: Scope) -> list[StoredEntry]:
         """Ordered by creationTime, newest first, then entryUUID. Raises TooManyResults above query.limit."""
 
-    def page(
-        self, query: DocumentQuery, after: tuple[str, str] | None, count: int, scope: Scope
-    ) -> tuple[list[StoredEntry], int]:
-        """In the same order: (at most `count` behind (creationTime, entryUUID), how many there are in all)."""
-
     def by_entry_uuid(self, uuids: tuple[str, ...], scope: Scope) -> list[StoredEntry]: ...
 
     def by_unique_id(self, unique_ids: tuple[str, ...], scope: Scope) -> list[StoredEntry]: ...

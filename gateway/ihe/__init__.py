@@ -4,7 +4,9 @@ are made from it."""
 from typing import BinaryIO, Final
 
 from gateway.codec import soap
-from gateway.ihe import _wsdl, iti18, iti38, iti39, iti43, iti44, iti45, iti47, iti55, iti56
+from gateway.fhir.transactions import Transaction
+from gateway.ihe import _wsdl, iti18, iti38, iti39, iti43, iti44, iti45, iti47, iti55, iti56, iti67, iti68
+from gateway.ihe._mhd import MhdServices
 from gateway.ihe._soap import Operation, WireResponse, answer
 from gateway.ihe._v3 import V3Services
 from gateway.model.caller import Caller
@@ -34,6 +36,15 @@ PATHS: Final = tuple(sorted({transaction.path for transaction in TRANSACTIONS}))
 
 PERSON_PATHS: Final = frozenset({"/pixv3", "/pdqv3", "/xcpd"})
 """Those whose transactions work with V3Services; the others work with DocumentServices."""
+
+
+FHIR_TYPES: Final = frozenset({"Binary", "List", "DocumentReference"})
+"""Resource types that the transactions on plain FHIR answer for."""
+
+
+def on_fhir(services: MhdServices) -> tuple[Transaction, ...]:
+    """The transactions on plain FHIR (MHD), to be attached to the FHIR server."""
+    return (*iti67.transactions(services), *iti68.transactions(services))
 
 
 def at(path: str) -> tuple[Operation, ...]:

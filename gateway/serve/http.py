@@ -28,7 +28,7 @@ from gateway.errors import BadInput, GatewayError, InvalidParameter, LimitExceed
 from gateway.fhir import FhirRequest, FhirResponse, FhirServices, handle
 from gateway.fhir.messages import CONTENT_TYPE, outcome
 from gateway.fhir.search import parse_form
-from gateway.ihe import PATHS, wsdl
+from gateway.ihe import FHIR_TYPES, PATHS, wsdl
 from gateway.ihe._soap import WireResponse
 from gateway.model.audit import AuditRecord
 from gateway.model.caller import Caller, Scope, is_loopback
@@ -126,7 +126,7 @@ def route_of(path: str) -> str:
             return f"/fhir/Patient/{operation}"
         case ["metadata"]:
             return "/fhir/metadata"
-        case [type_, *rest] if type_ in TYPES:
+        case [type_, *rest] if type_ in TYPES or type_ in FHIR_TYPES:
             shapes = {0: "", 1: "/{id}", 2: "/{id}/_history", 3: "/{id}/_history/{version}"}
             return f"/fhir/{type_}" + ("/_search" if rest == ["_search"] else shapes.get(len(rest), "/(other)"))
     return "/fhir/(other)"

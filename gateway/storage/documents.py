@@ -36,23 +36,6 @@ class DocumentTable:
             raise TooManyResults(f"more than {query.limit} documents match; ask for object references or less")
         return found
 
-    def page(
-        self, query: DocumentQuery, after: tuple[str, str] | None, count: int, scope: Scope
-    ) -> tuple[list[StoredEntry], int]:
-        """(at most `count` hits behind the one with this (creationTime, entryUUID), how many there are in all)."""
-        conditions = [*_conditions(query), *document_conditions(scope)]
-        time, uuid = registry_object.c.time, registry_object.c.entryUUID
-        wanted = select(*ENTRY).where(*conditions).order_by(time.desc(), uuid).limit(count)
-        if after is not None:
-            wanted = wanted.where(or_(time < after[0], and_(time == after[0], uuid > after[1])))
-        with self._engine.connect() as connection:
-            rows = stored(connection, self._affinity_domain, wanted) if count else []
-            whole = after is None and len(rows) < count
-            total = len(rows) if whole else connection.execute(
-                select(func.count()).select_from(registry_object).where(*conditions)
-            ).scalar_one()
-        return rows, total
-
     def by_entry_uuid(self, uuids: tuple[str, ...], scope: Scope) -> list[StoredEntry]:
         """In the order asked for; unknown ones are left out."""
         return self._among(registry_object.c.entryUUID, uuids, scope, lambda entry: entry.entryUUID)
