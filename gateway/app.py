@@ -210,6 +210,7 @@ class Node:
         community = self.settings.community
         return DocumentServices(
             documents=self.parts.documents,
+            registry=self.parts.registry,
             blobs=self.parts.blobs,
             identities=self.parts.identities,
             audit=self.parts.audit,

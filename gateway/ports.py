@@ -14,6 +14,7 @@ from gateway.model.identity import Facts, Linked, Pair, PatientId, Statement
 from gateway.model.ingest import Applied, FileOutcome, Kept, KeptBlob, KeptObject, Reject, Seen
 from gateway.model.outcome import StayEvent
 from gateway.model.person import Comparison, Decision, Demographics, HistoryLine
+from gateway.model.registry_query import ContentQuery, FolderQuery, SubmissionSetQuery
 from gateway.model.resource import SearchPage, SearchPlan, StoredResource
 
 T = TypeVar("T")
@@ -42,6 +43,9 @@ class Documents(Protocol):
     def find(self, query: DocumentQuery, scope: Scope) -> list[StoredEntry]:
         """Ordered by creationTime, newest first, then entryUUID. Raises TooManyResults above query.limit."""
 
+    def find_of_many(self, query: DocumentQuery, patients: Sequence[str] | None, scope: Scope) -> list[StoredEntry]:
+        """`find` for these enterprise ids instead of query.patient; None: not limited by patient."""
+
     def by_entry_uuid(self, uuids: tuple[str, ...], scope: Scope) -> list[StoredEntry]: ...
 
     def by_unique_id(self, unique_ids: tuple[str, ...], scope: Scope) -> list[StoredEntry]: ...
@@ -54,8 +58,17 @@ class Documents(Protocol):
 
 
 class Registry(Protocol):
-    """DocumentEntries, SubmissionSets, Folders and the associations between them, by id. `types`: objectTypes, () for
-    all. What a scope does not show is as unknown as what does not exist."""
+    """DocumentEntries, SubmissionSets, Folders and the associations between them. `types`: objectTypes, () for all. What
+    a scope does not show is as unknown as what does not exist."""
+
+    def find_submission_sets(self, query: SubmissionSetQuery, scope: Scope) -> list[StoredEntry]:
+        """Newest first, then by entryUUID. Raises TooManyResults above query.limit."""
+
+    def find_folders(self, query: FolderQuery, scope: Scope) -> list[StoredEntry]:
+        """As find_submission_sets."""
+
+    def contents(self, uuids: Sequence[str], query: ContentQuery, scope: Scope) -> list[StoredEntry]:
+        """The documents among these objects that are wanted, in the order they were stored."""
 
     def by_entry_uuid(self, uuids: Sequence[str], scope: Scope, types: Sequence[str] = ()) -> list[StoredEntry]:
         """In the order asked for."""

@@ -2,7 +2,7 @@
 
 import io
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -17,6 +17,7 @@ from gateway.model.caller import UNRESTRICTED, Caller, Scope
 from gateway.model.clock import Chance, Clock
 from gateway.model.document import APPROVED, Association, DocumentEntry, DocumentQuery, StoredEntry
 from gateway.model.identity import PatientId
+from gateway.model.registry_query import ContentQuery, FolderQuery, SubmissionSetQuery
 from gateway.services.documents import DocumentServices
 from gateway.translate.document_entry import DocumentSource, entries
 
@@ -73,7 +74,8 @@ def stored(entry: DocumentEntry, eid: str = EID) -> StoredEntry:
 
 @dataclass
 class MemoryDocuments:
-    """ports.Documents that answers with what it was given, and remembers the question and the scope."""
+    """ports.Documents and ports.Registry of documents alone: answers with what it was given, and remembers the question
+    and the scope."""
 
     rows: list[StoredEntry] = field(default_factory=list)
     asked: list[tuple[object, Scope]] = field(default_factory=list)
@@ -92,16 +94,38 @@ class MemoryDocuments:
             raise TooManyResults("too many")
         return hits
 
-    def by_entry_uuid(self, uuids: tuple[str, ...], scope: Scope) -> list[StoredEntry]:
+    def find_of_many(self, query: DocumentQuery, patients: Sequence[str] | None, scope: Scope) -> list[StoredEntry]:
+        self.asked.append((query, scope))
+        return [row for row in self.rows if patients is None or row.patientId.split("^")[0] in patients]
+
+    def by_entry_uuid(self, uuids: Sequence[str], scope: Scope, types: Sequence[str] = ()) -> list[StoredEntry]:
         self.asked.append((uuids, scope))
         return [row for row in self.rows if row.entryUUID in uuids]
 
-    def by_unique_id(self, unique_ids: tuple[str, ...], scope: Scope) -> list[StoredEntry]:
+    def by_unique_id(self, unique_ids: Sequence[str], scope: Scope, types: Sequence[str] = ()) -> list[StoredEntry]:
         self.asked.append((unique_ids, scope))
         return [row for row in self.rows if row.uniqueId in unique_ids]
 
-    def associations(self, uuids: tuple[str, ...], scope: Scope) -> list[Association]:
+    def by_logical_id(self, lids: Sequence[str], scope: Scope, types: Sequence[str] = ()) -> list[StoredEntry]:
+        return self.by_entry_uuid(lids, scope, types)
+
+    def find_submission_sets(self, query: SubmissionSetQuery, scope: Scope) -> list[StoredEntry]:
         return []
+
+    def find_folders(self, query: FolderQuery, scope: Scope) -> list[StoredEntry]:
+        return []
+
+    def contents(self, uuids: Sequence[str], query: ContentQuery, scope: Scope) -> list[StoredEntry]:
+        return self.by_entry_uuid(uuids, scope)
+
+    def associations(self, uuids: Sequence[str], scope: Scope) -> list[Association]:
+        return []
+
+    def associations_by_id(self, uuids: Sequence[str], scope: Scope) -> list[Association]:
+        return []
+
+    def originals(self, scope: Scope) -> Iterator[str]:
+        return iter(())
 
 
 class _Damaged(io.BytesIO):
@@ -188,6 +212,7 @@ def make_node() -> Node:
     identities = MemoryIdentities({PATIENT: EID, PatientId("0001000052", FACILITY): EID, PatientId("M1", MEDICAL): EID})
     audit = MemoryAudit()
     services = DocumentServices(
+        documents,
         documents,
         blobs,
         identities,

@@ -109,6 +109,25 @@ def complete(stored: StoredEntry, home: str) -> bytes:
     return splice(stored.xml, home=home, patient_id=stored.patientId, status=stored.availabilityStatus, time=time)
 
 
+def complete_all(found: Iterable[StoredEntry | Association], home: str) -> list[bytes]:
+    """`complete`, or `render_association`, for a whole answer: pieces to be joined, each stored byte copied once."""
+    attribute = b' home="%s"' % _bytes(home) if home else b""
+    pieces: list[bytes] = []
+    for one in found:
+        if isinstance(one, Association):
+            pieces.append(render_association(one, home=home))
+        elif one.objectType == FOLDER:
+            pieces.append(complete(one, home))
+        else:
+            # In this order they are written: two at the beginning, one near the end.
+            xml = one.xml
+            first, second, last = xml.find(_HOME), xml.find(_STATUS), xml.rfind(_PATIENT)
+            status, patient = _bytes(one.availabilityStatus), _bytes(one.patientId)
+            pieces += (xml[:first], attribute, xml[first + 1 : second], status, xml[second + 1 : last], patient)
+            pieces.append(xml[last + 1 :])
+    return pieces
+
+
 @lru_cache(maxsize=1024)
 def _bytes(text: str) -> bytes:
     """Escaped; one answer splices the same three texts into each of its entries."""

@@ -68,6 +68,8 @@ def read_query(body: etree._Element) -> AdhocQuery:
     return AdhocQuery(_attribute(query, "id"), _attribute(query, "home"), return_type, tuple(slots))
 
 
+_PLAIN = re.compile(r"(?:'([^']*)'|\('([^']*)'\))")
+"""By far the commonest: one value without a quote inside."""
 _LITERAL = re.compile(r"\s*(?:'((?:[^']|'')*)'|([^'\s,()]+))\s*(,|$)")
 
 
@@ -78,6 +80,8 @@ def parse_value(text: str) -> list[str]:
     in a list. Raises InvalidParameter when quotes or brackets do not close.
     """
     text = text.strip()
+    if plain := _PLAIN.fullmatch(text):
+        return [plain[plain.lastindex or 1]]
     listed = text.startswith("(")
     if listed:
         if not text.endswith(")"):

@@ -26,8 +26,13 @@ FAULT_ACTION: Final = f"{WSA}/fault"
 SOAP_FAULT_ACTION: Final = f"{WSA}/soap/fault"
 
 _OUR_ROLES: Final = frozenset({"", f"{SOAP}/role/next", f"{SOAP}/role/ultimateReceiver"})
-_SINGLE: Final = ("To", "Action", "MessageID", "ReplyTo", "FaultTo", "From")
+_SINGLE: Final = {f"{{{WSA}}}{name}": name for name in ("To", "Action", "MessageID", "ReplyTo", "FaultTo", "From")}
 """Addressing headers that may stand once only (WS-Addressing 1.0 Core 3.2)."""
+_ENVELOPE: Final = f"{{{SOAP}}}Envelope"
+_ADDRESSING: Final = f"{{{WSA}}}"
+_MESSAGE_ID: Final = f"{{{WSA}}}MessageID"
+_RELATES_TO: Final = f"{{{WSA}}}RelatesTo"
+_WHERE_TO: Final = (f"{{{WSA}}}ReplyTo", f"{{{WSA}}}FaultTo")
 
 
 class SoapFault(BadInput):
@@ -90,13 +95,13 @@ def read(
     root = xml.parse(data, limits)
     _check_version(root)
     headers, body = _split(root)
-    message_id = _message_id(headers)
     try:
         _check_understood(headers, understood)
         found = _addressing(headers)
     except SoapFault as fault:
-        fault.relates_to = message_id
+        fault.relates_to = _message_id(headers)
         raise
+    message_id = found.get("MessageID", "")
     for name in ("Action", "MessageID"):
         if not found.get(name):
             raise SoapFault(
@@ -106,7 +111,7 @@ def read(
                 relates_to=message_id,
             )
     reply_to = _reply_to(headers, message_id, may_reply)
-    relates_to = "".join(xml.text_of(header) for header in headers if header.tag == f"{{{WSA}}}RelatesTo")
+    relates_to = "".join([xml.text_of(header) for header in headers if header.tag == _RELATES_TO])
     return Envelope(found["Action"], message_id, relates_to, found.get("To", ""), body, headers, reply_to)
 
 
@@ -124,13 +129,15 @@ def read_answer(data: bytes, limits: xml.XmlLimits) -> Envelope:
     if body is not None and etree.QName(body).localname == "Fault":
         code = xml.text_of(body.find(f"{{{SOAP}}}Code/{{{SOAP}}}Value")) or xml.text_of(body.find("faultcode"))
         raise SoapFault(code.rpartition(":")[2] or "Receiver", "the peer answered with a SOAP fault")
-    relates = [xml.text_of(header) for header in headers if header.tag == f"{{{WSA}}}RelatesTo"]
+    relates = [xml.text_of(header) for header in headers if header.tag == _RELATES_TO]
     return Envelope(
         found.get("Action", ""), _message_id(headers), relates[0] if relates else "", found.get("To", ""), body, headers
     )
 
 
 def _check_version(root: etree._Element) -> None:
+    if root.tag == _ENVELOPE:
+        return
     name = etree.QName(root)
     if name.localname != "Envelope":
         raise SoapFault("Sender", "the message is not a SOAP envelope")
@@ -142,7 +149,7 @@ def _check_version(root: etree._Element) -> None:
 
 def _split(root: etree._Element) -> tuple[tuple[etree._Element, ...], etree._Element | None]:
     namespace = etree.QName(root).namespace
-    header, bodies = root.find(f"{{{namespace}}}Header"), root.findall(f"{{{namespace}}}Body")
+    header, bodies = root.find(f"{{{namespace}}}Header"), list(root.iterchildren(f"{{{namespace}}}Body"))
     if len(bodies) != 1:
         raise SoapFault("Sender", "the envelope has no single soap:Body")
     children = [child for child in bodies[0] if isinstance(child.tag, str)]
@@ -153,17 +160,18 @@ def _split(root: etree._Element) -> tuple[tuple[etree._Element, ...], etree._Ele
 
 
 def _message_id(headers: tuple[etree._Element, ...]) -> str:
-    return next((xml.text_of(header) for header in headers if header.tag == f"{{{WSA}}}MessageID"), "")
+    return next((xml.text_of(header) for header in headers if header.tag == _MESSAGE_ID), "")
 
 
 def _check_understood(headers: tuple[etree._Element, ...], understood: frozenset[str]) -> None:
     unknown = []
     for header in headers:
-        name = etree.QName(header)
+        name = str(header.tag)
+        if name.startswith(_ADDRESSING) or name in understood:
+            continue
         required = str(header.get(f"{{{SOAP}}}mustUnderstand", "")).strip() in ("1", "true")
-        ours = str(header.get(f"{{{SOAP}}}role", "")) in _OUR_ROLES
-        if required and ours and name.namespace != WSA and name.text not in understood:
-            unknown.append(name.text)
+        if required and str(header.get(f"{{{SOAP}}}role", "")) in _OUR_ROLES:
+            unknown.append(name)
     if unknown:
         raise SoapFault("MustUnderstand", "a header that must be understood is not", not_understood=tuple(unknown))
 
@@ -171,16 +179,16 @@ def _check_understood(headers: tuple[etree._Element, ...], understood: frozenset
 def _addressing(headers: tuple[etree._Element, ...]) -> dict[str, str]:
     found: dict[str, str] = {}
     for header in headers:
-        name = etree.QName(header)
-        if name.namespace != WSA or name.localname not in _SINGLE:
+        name = _SINGLE.get(header.tag)
+        if name is None:
             continue
-        if name.localname in found:
+        if name in found:
             raise SoapFault(
                 "Sender",
-                f"the header wsa:{name.localname} stands twice",
+                f"the header wsa:{name} stands twice",
                 subcodes=("wsa:InvalidAddressingHeader", "wsa:InvalidCardinality"),
             )
-        found[name.localname] = xml.text_of(header)
+        found[name] = xml.text_of(header)
     return found
 
 
@@ -189,10 +197,10 @@ def _reply_to(headers: tuple[etree._Element, ...], message_id: str, may_reply: C
     let every sender point us at the inside of our own network."""
     found = ""
     for header in headers:
-        if header.tag in (f"{{{WSA}}}ReplyTo", f"{{{WSA}}}FaultTo"):
+        if header.tag in _WHERE_TO:
             address = xml.text_of(header.find(f"{{{WSA}}}Address"))
             if address != ANONYMOUS and may_reply(address):
-                found = address if header.tag == f"{{{WSA}}}ReplyTo" else found
+                found = address if header.tag == _WHERE_TO[0] else found
             elif address != ANONYMOUS:
                 raise SoapFault(
                     "Sender",

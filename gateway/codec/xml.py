@@ -59,8 +59,28 @@ def parse(data: bytes, limits: XmlLimits) -> etree._Element:
         raise BadInput("XML with a DOCTYPE is refused")
     if (document.encoding or "UTF-8").upper() not in _ENCODINGS:
         raise BadInput("XML in an encoding other than UTF-8 or UTF-16 is refused")
-    _check_shape(root, limits)
+    if not _is_plain(data, limits):
+        _check_shape(root, limits)
     return root
+
+
+_SMALL: Final = 64 * 1024
+
+
+def _is_plain(data: bytes, limits: XmlLimits) -> bool:
+    """Whether the bytes alone show that no limit of shape can be broken: an ordinary question, whose elements need no
+    walk. It counts what a whole document has of each where the limit is on one element, so it errs on the side of
+    walking. Not for UTF-16 (its bytes hold NUL), a `}` or a character reference that may stand for one."""
+    return (
+        len(data) <= _SMALL
+        and b"\0" not in data
+        and b"}" not in data
+        and b"&#" not in data
+        and data.count(b"<") <= limits.max_depth
+        and data.count(b"=") <= limits.max_attributes
+        and data.count(b"xmlns") <= limits.max_namespaces
+        and max(map(len, data.split(b" "))) <= limits.max_name  # no name holds a blank
+    )
 
 
 def _check_shape(root: etree._Element, limits: XmlLimits) -> None:
@@ -90,7 +110,9 @@ def local_name(element: etree._Element) -> str:
 
 def text_of(element: etree._Element | None) -> str:
     """Text of the element without surrounding blanks; a comment inside does not cut it."""
-    return "" if element is None else "".join(map(str, element.itertext())).strip()
+    if element is None:
+        return ""
+    return "".join(map(str, element.itertext())).strip() if len(element) else str(element.text or "").strip()
 
 
 _SPECIAL = re.compile('[&<>"\x00-\x1f\ufffe\uffff\ud800-\udfff]')

@@ -5,7 +5,7 @@ from typing import BinaryIO, Final
 
 from gateway.codec import soap
 from gateway.fhir.transactions import Transaction
-from gateway.ihe import _wsdl, iti18, iti38, iti39, iti43, iti44, iti45, iti47, iti55, iti56, iti67, iti68
+from gateway.ihe import _wsdl, iti18, iti38, iti39, iti43, iti44, iti45, iti47, iti51, iti55, iti56, iti67, iti68
 from gateway.ihe._mhd import MhdServices
 from gateway.ihe._soap import Operation, WireResponse, answer
 from gateway.ihe._v3 import V3Services
@@ -24,6 +24,7 @@ TRANSACTIONS: Final[tuple[Operation, ...]] = (
     iti47.TRANSACTION,
     iti47.CONTINUATION,
     iti47.CANCEL,
+    iti51.TRANSACTION,
     iti55.NOW,
     iti55.DEFERRED,
     iti55.ASYNCHRONOUS_ANSWER,

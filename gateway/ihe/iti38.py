@@ -14,6 +14,7 @@ from gateway.errors import BadInput, UnknownPatient
 from gateway.ihe import iti18
 from gateway.ihe._client import Call, Finding, Peer, same_relation
 from gateway.ihe._soap import Payload, Result, Transaction, registry_error
+from gateway.ihe._stored_queries import STORED_QUERIES, audited, run
 from gateway.model.caller import Caller, Scope
 from gateway.model.document import APPROVED, DocumentEntry
 from gateway.model.identity import PatientId
@@ -24,7 +25,7 @@ from gateway.services.documents import DocumentServices, same_community
 
 def handle(query: AdhocQuery, services: DocumentServices, caller: Caller, scope: Scope) -> Result:
     """As ITI-18, but an unknown patient is XDSUnknownPatientId: a gateway that asked the wrong community may know."""
-    return iti18.run(query, services, scope, home_required=True, unknown_patient_is_error=True)
+    return run(STORED_QUERIES, query, services, scope, home_required=True, unknown_patient_is_error=True)
 
 
 def render(query: AdhocQuery | None, result: Result, services: DocumentServices) -> Payload:
@@ -47,7 +48,7 @@ TRANSACTION = Transaction(
     handle=handle,
     render=render,
     refuse=registry_error,
-    audit=iti18.audit,
+    audit=audited,
 )
 
 

@@ -59,7 +59,8 @@ _PARAMETERS: Final = (
     "period", "identifier", "related", "related:identifier", "targetCommunityIdList",
 )  # fmt: skip
 _INCLUDES: Final = ("DocumentReference:patient", "DocumentReference:subject", "DocumentReference:relatesto")
-_AT_ONCE: Final = 500
+_MOST: Final = 10_000
+"""Documents of one patient; more are TooManyResults."""
 Sieve = Callable[[DocumentEntry], bool]
 
 
@@ -213,36 +214,23 @@ class _Page(NamedTuple):
 def _registry(
     wanted: DocumentQuery, sieve: Sieve | None, query: Query, services: MhdServices, scope: Scope, after: cursor.Key
 ) -> _Page:
-    """One page, newest first."""
+    """One page, newest first. What a patient has is bounded, so that ids are listed and only a page is read."""
     documents = services.documents.documents
+    found = documents.find(replace(wanted, limit=_MOST, references=sieve is None), scope)
+    if sieve is not None:
+        found = [one for one in found if sieve(entry_of(one, services))]
     at = (str(after[1]), str(after[2])) if len(after) == 3 and after[0] == "r" else None
-    done = bool(after) and at is None
-    count = 0 if done or query.total_only else query.count
+    done = query.total_only or (bool(after) and at is None)
+    ahead = [] if done else [one for one in found if at is None or _comes_after(one, at)]
+    rows = ahead[: query.count]
+    last: cursor.Key = ("r", rows[-1].time, rows[-1].entryUUID) if len(ahead) > len(rows) > 0 else ()
     if sieve is None:
-        rows, total = documents.page(wanted, at, count + 1, scope)
-    else:
-        fitting = list(_sieved(wanted, sieve, services, scope))
-        total = len(fitting)
-        ahead = [one for one in fitting if at is None or _comes_after(one, at)]
-        rows = ahead[: count + 1]
-    shown_, more = rows[:count], len(rows) > count and count > 0
-    last: cursor.Key = ("r", shown_[-1].time, shown_[-1].entryUUID) if more else ()
-    return _Page(shown_, total, last)
-
-
-def _sieved(wanted: DocumentQuery, sieve: Sieve, services: MhdServices, scope: Scope) -> Iterator[StoredEntry]:
-    """All hits that fit, in order. A patient's documents are thousands at most."""
-    at: tuple[str, str] | None = None
-    while True:
-        rows, _ = services.documents.documents.page(wanted, at, _AT_ONCE, scope)
-        yield from (row for row in rows if sieve(entry_of(row, services)))
-        if len(rows) < _AT_ONCE:
-            return
-        at = (rows[-1].time, rows[-1].entryUUID)
+        rows = documents.by_entry_uuid(tuple(one.entryUUID for one in rows), scope)
+    return _Page(rows, len(found), last)
 
 
 def _comes_after(one: StoredEntry, at: tuple[str, str]) -> bool:
-    """Newest first, then by entryUUID, as the registry pages."""
+    """Newest first, then by entryUUID, as the registry orders."""
     return one.time < at[0] or (one.time == at[0] and one.entryUUID > at[1])
 
 

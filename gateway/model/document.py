@@ -2,7 +2,7 @@
 
 import uuid
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from gateway.model.code import Code
 
@@ -230,12 +230,19 @@ class DocumentQuery:
     authorPerson: tuple[str, ...] = ()
     """SQL LIKE patterns over authorPerson, ORed."""
     objectType: tuple[str, ...] = (STABLE,)
+    referenceIdList: tuple[tuple[str, ...], ...] = ()
+    """CXi; the inner ones ORed, the outer ones ANDed."""
+    title: tuple[str, ...] = ()
+    """SQL LIKE patterns, ORed."""
+    availability: tuple[str, ...] = ()
+    """ONLINE, OFFLINE; empty: any."""
     limit: int = 1000
     """One more than this many hits is XDSTooManyResults."""
+    references: bool = False
+    """Only ids are wanted: `xml` stays empty."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredEntry:
+class StoredEntry(NamedTuple):
     """What the registry answers with: the ids, and the DocumentEntry, SubmissionSet or Folder as rendered when stored.
 
     `patientId` is the CX of the affinity domain. `xml` is complete but for home, patient id, status and the

@@ -21,7 +21,7 @@ from gateway.model.caller import Caller, Scope
 from gateway.model.clock import Chance, Clock
 from gateway.model.document import StoredEntry
 from gateway.model.identity import PatientId
-from gateway.ports import AuditLog, Blobs, Documents, Identities
+from gateway.ports import AuditLog, Blobs, Documents, Identities, Registry
 
 _CHUNK: Final = 64 * 1024
 _OID: Final = "urn:oid:"
@@ -37,6 +37,7 @@ class DocumentServices:
     """The parts the XDS and XCA transactions work with; app.py fills it in."""
 
     documents: Documents
+    registry: Registry
     blobs: Blobs
     identities: Identities
     audit: AuditLog

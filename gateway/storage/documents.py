@@ -1,133 +1,109 @@
-"""The document registry as answered. Implements ports.Documents; the rows are written by storage/keep_documents.py."""
+"""Documents as answered. Implements ports.Documents; the rows are written by storage/keep_documents.py."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, Select, and_, exists, func, or_, select
-
-from gateway.errors import TooManyResults
 from gateway.model.caller import Scope
-from gateway.model.document import APPROVED, DOCUMENT_TYPES, Association, CodeFilter, DocumentQuery, StoredEntry
-from gateway.storage.engines import CHUNK
-from gateway.storage.registry import ENTRY, associations_at, objects_among, stored
-from gateway.storage.schema import registry_code, registry_object
-from gateway.storage.scope import document_conditions
-
-Condition = ColumnElement[bool]
+from gateway.model.document import (
+    APPROVED,
+    DOCUMENT_TYPES,
+    ONLINE,
+    Association,
+    CodeFilter,
+    DocumentQuery,
+    StoredEntry,
+)
+from gateway.storage.engines import Lookups
+from gateway.storage.reads import Where, object_scope
+from gateway.storage.registry import RegistryTable, between, codes, has, likes
 
 _SINGLE = ("classCode", "typeCode", "formatCode", "practiceSettingCode", "healthcareFacilityTypeCode")
+_PAGE = 500
+"""Rows of `originals` read at a time."""
 
 
 class DocumentTable:
-    """ports.Documents over one database. `affinity_domain`: OID of the enterprise patient ids in the answers."""
+    """ports.Documents over one database."""
 
-    def __init__(self, engine: Engine, affinity_domain: str) -> None:
-        self._engine, self._affinity_domain = engine, affinity_domain
+    def __init__(self, lookups: Lookups, registry: RegistryTable) -> None:
+        self._ask, self._registry = lookups, registry
 
     def find(self, query: DocumentQuery, scope: Scope) -> list[StoredEntry]:
-        wanted = (
-            select(*ENTRY)
-            .where(*_conditions(query), *document_conditions(scope))
-            .order_by(registry_object.c.time.desc(), registry_object.c.entryUUID)
-            .limit(query.limit + 1)
-        )
-        found = self._entries(wanted)
-        if len(found) > query.limit:
-            raise TooManyResults(f"more than {query.limit} documents match; ask for object references or less")
-        return found
+        where = Where()
+        where.add("d.eid = ?", query.patient)
+        _conditions(query, where)
+        if query.references:
+            return self._registry.found(where, scope, query.limit, references=True)
+        return self._registry.found_of(query.patient, where, scope, query.limit)
+
+    def find_of_many(self, query: DocumentQuery, patients: Sequence[str] | None, scope: Scope) -> list[StoredEntry]:
+        where = Where()
+        if patients is not None:
+            where.among("d.eid", patients)
+        _conditions(query, where)
+        return self._registry.found(where, scope, query.limit, references=query.references)
 
     def by_entry_uuid(self, uuids: tuple[str, ...], scope: Scope) -> list[StoredEntry]:
         """In the order asked for; unknown ones are left out."""
-        return self._among(registry_object.c.entryUUID, uuids, scope, lambda entry: entry.entryUUID)
+        return self._registry.by_entry_uuid(uuids, scope, DOCUMENT_TYPES)
 
     def by_unique_id(self, unique_ids: tuple[str, ...], scope: Scope) -> list[StoredEntry]:
-        """In the order asked for; unknown ones are left out."""
-        return self._among(registry_object.c.uniqueId, unique_ids, scope, lambda entry: entry.uniqueId)
+        """In the order asked for; unknown ones are left out. Of several entries of one uniqueId the approved one, else the
+        newest, is given."""
+        return _one_each(self._registry.by_unique_id(unique_ids, scope, DOCUMENT_TYPES), unique_ids)
 
     def associations(self, uuids: tuple[str, ...], scope: Scope) -> list[Association]:
-        return associations_at(self._engine, uuids, scope)
+        return self._registry.associations(uuids, scope)
 
     def originals(self, scope: Scope) -> Iterator[str]:
         """SHA-256 of the original bytes behind each current document, in the order of their keys, each once."""
-        wanted = (
-            select(registry_object.c.key, registry_object.c.blob)
-            .where(
-                registry_object.c.kind == "original", registry_object.c.status == APPROVED, *document_conditions(scope)
+        after: tuple[str, str] | None = None
+        while True:
+            where = Where()
+            where.add("d.kind = 'original' AND d.status = ?", APPROVED)
+            object_scope(scope, where)
+            if after:
+                where.add("(d.key, d.blob) > (?, ?)", *after)
+            sql = (
+                f"SELECT DISTINCT d.key, d.blob FROM registry_object d WHERE {where}"
+                f" ORDER BY d.key, d.blob LIMIT {_PAGE:d}"
             )
-            .order_by(registry_object.c.key, registry_object.c.blob)
-            .distinct()
-        )
-        with self._engine.connect() as connection:
-            for _, address in connection.execution_options(yield_per=CHUNK).execute(wanted):
-                yield address
-
-    def _among(self, column: Any, values: Sequence[str], scope: Scope, key: Any) -> list[StoredEntry]:
-        """Of several entries of one uniqueId the approved one, else the newest, is given."""
-        found: dict[str, StoredEntry] = {}
-        for entry in objects_among(self._engine, self._affinity_domain, column, values, scope, DOCUMENT_TYPES):
-            known = found.get(key(entry))
-            if known is None or known.availabilityStatus != APPROVED or entry.availabilityStatus == APPROVED:
-                found[key(entry)] = entry
-        return [found[value] for value in dict.fromkeys(values) if value in found]
-
-    def _entries(self, wanted: Select[Any]) -> list[StoredEntry]:
-        with self._engine.connect() as connection:
-            return stored(connection, self._affinity_domain, wanted)
+            rows = self._ask.rows(sql, where.values)
+            yield from (address for _, address in rows)
+            if len(rows) < _PAGE:
+                return
+            after = (rows[-1][0], rows[-1][1])
 
 
-def _conditions(query: DocumentQuery) -> list[Condition]:
+def _one_each(entries: Sequence[StoredEntry], unique_ids: Sequence[str]) -> list[StoredEntry]:
+    found: dict[str, StoredEntry] = {}
+    for entry in entries:
+        known = found.get(entry.uniqueId)
+        if known is None or known.availabilityStatus != APPROVED or entry.availabilityStatus == APPROVED:
+            found[entry.uniqueId] = entry
+    return [found[value] for value in dict.fromkeys(unique_ids) if value in found]
+
+
+def _conditions(query: DocumentQuery, where: Where) -> None:
     """FindDocuments (ITI TF-2: 3.18.4.1.2.3.7.1): parameters are ANDed, the values of one are ORed."""
-    conditions: list[Condition] = [
-        registry_object.c.eid == query.patient,
-        registry_object.c.status.in_(query.status),
-        registry_object.c.objectType.in_(query.objectType),
-    ]
+    where.among('d."objectType"', query.objectType)
+    where.among("d.status", query.status)
     for attribute in _SINGLE:
         wanted: CodeFilter | None = getattr(query, attribute)
         if wanted is not None:
-            code, scheme = registry_object.c[attribute], registry_object.c[f"{attribute}Scheme"]
-            conditions.append(_any_code(wanted, code, scheme))
-    for attribute, filters in (
-        ("confidentialityCode", query.confidentialityCode),
-        ("eventCodeList", query.eventCodeList),
-    ):
-        conditions += [_has(attribute, _any_code(one, registry_code.c.code, registry_code.c.scheme)) for one in filters]
-    for attribute in ("creationTime", "serviceStartTime", "serviceStopTime"):
-        column = registry_object.c["time" if attribute == "creationTime" else attribute]
-        conditions += _between(column, *getattr(query, attribute))
+            where.any_of(codes(wanted, f'd."{attribute}"', f'd."{attribute}Scheme"'))
+    for one in query.confidentialityCode:
+        has(where, "confidentialityCode", codes(one, "c.code", "c.scheme"))
+    for one in query.eventCodeList:
+        has(where, "eventCodeList", codes(one, "c.code", "c.scheme"))
+    for references in query.referenceIdList:
+        has(where, "referenceIdList", [("c.code = ?", (value,)) for value in references])
+    between(where, "d.time", query.creationTime)
+    between(where, 'd."serviceStartTime"', query.serviceStartTime)
+    between(where, 'd."serviceStopTime"', query.serviceStopTime)
     if query.authorPerson:
-        likes = [registry_code.c.code.like(pattern, escape="\\") for pattern in query.authorPerson]
-        conditions.append(_has("authorPerson", or_(*likes)))
-    return conditions
-
-
-def _any_code(wanted: CodeFilter, code: Any, scheme: Any) -> Condition:
-    return or_(*(and_(code == value, scheme == system) if system else code == value for value, system in wanted.values))
-
-
-def _has(attribute: str, condition: Condition) -> Condition:
-    row = select(registry_code.c.n).where(
-        registry_code.c.n == registry_object.c.n, registry_code.c.attribute == attribute, condition
-    )
-    return exists(row)
-
-
-_LOWEST = "00000101000000"
-
-
-def _between(column: Any, from_: str, to: str) -> list[Condition]:
-    """From <= t < To on DTM text of any precision; what is not written counts as the lowest it can be. An entry without
-    the time does not match."""
-    if not from_ and not to:
-        return []
-    padded = column.concat(func.substr(_LOWEST, func.length(column) + 1))
-    conditions: list[Condition] = [column != ""]
-    if from_:
-        conditions.append(padded >= _pad(from_))
-    if to:
-        conditions.append(padded < _pad(to))
-    return conditions
-
-
-def _pad(dtm: str) -> str:
-    return dtm + _LOWEST[len(dtm) :]
+        has(where, "authorPerson", likes("c.code", query.authorPerson))
+    if query.title:
+        where.any_of(likes("d.title", query.title))
+    if query.availability:
+        # Nothing written is online.
+        where.among("d.availability", [*query.availability, *([""] if ONLINE in query.availability else [])])

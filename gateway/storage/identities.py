@@ -4,7 +4,10 @@ from gateway.model.caller import Scope
 from gateway.model.identity import PatientId
 from gateway.storage.engines import Lookups
 
-_EID = "SELECT eid FROM identity WHERE authority = ? AND value = ?"
+_PERSON = (
+    "SELECT eid, facility FROM identity_patient"
+    " WHERE eid = coalesce((SELECT eid FROM identity WHERE authority = ? AND value = ?), ?)"
+)
 _RECORDS = "SELECT value, authority, facility, patient FROM identity_patient WHERE eid = ?"
 _IDS = "SELECT value, authority FROM identity WHERE eid = ?"
 
@@ -17,14 +20,12 @@ class IdentityTable:
 
     def enterprise_id(self, patient: PatientId, scope: Scope) -> str | None:
         """None also for a shared id whose holders are not all one person, and for a person the scope does not see."""
-        rows = self._ask.rows(_EID, (patient.authority, patient.value))
-        if rows:
-            eid = str(rows[0][0])
-        elif patient.authority == self._affinity_domain:
-            eid = patient.value  # our own; one that was fed from outside stands in the table
-        else:
+        # Our own number may stand for itself; one that was fed from outside stands in the table.
+        own = patient.value if patient.authority == self._affinity_domain else None
+        rows = self._ask.rows(_PERSON, (patient.authority, patient.value, own))
+        if not rows or (scope.patients is not None and rows[0][0] not in scope.patients):
             return None
-        return eid if self.visible(eid, scope) else None
+        return str(rows[0][0]) if any(row[1] not in scope.excluded_facilities for row in rows) else None
 
     def identifiers(self, enterprise_id: str, scope: Scope) -> tuple[PatientId, ...]:
         if not self.visible(enterprise_id, scope):

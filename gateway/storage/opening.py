@@ -71,12 +71,13 @@ def open_storage(url: str, blob_directory: Path, *, affinity_domain: str, derive
     blobs = BlobStore(engine, blob_directory)
     lookups = Lookups(engine)
     identities = IdentityTable(lookups, affinity_domain)
+    registry = RegistryTable(lookups, affinity_domain)
     return Storage(
         engine=engine,
         writer=writer,
         resources=ResourceTable(engine),
-        documents=DocumentTable(engine, affinity_domain),
-        registry=RegistryTable(engine, affinity_domain),
+        documents=DocumentTable(lookups, registry),
+        registry=registry,
         registering=RegistryStore(writer, blobs, clock, affinity_domain),
         blobs=blobs,
         identities=identities,

@@ -1,151 +1,247 @@
-"""Registry objects and associations by their ids. Implements ports.Registry; written by storage/keep_documents.py (files)
+"""Registry objects and associations as answered. Implements ports.Registry; written by storage/keep_documents.py (files)
 and storage/keep_registry.py (submissions)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from operator import itemgetter
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, Engine, Select, and_, exists, or_, select
 
+from gateway.errors import TooManyResults
 from gateway.model.caller import Scope
 from gateway.model.code import Code
-from gateway.model.document import SUBMISSION_SET_STATUS, Association, NamedValues, StoredEntry
-from gateway.model.identity import PatientId
-from gateway.storage.engines import CHUNK
-from gateway.storage.schema import association, identity, registry_object
-from gateway.storage.scope import document_conditions
-
-ENTRY = (
-    registry_object.c.entryUUID,
-    registry_object.c.uniqueId,
-    registry_object.c.eid,
-    registry_object.c.repositoryUniqueId,
-    registry_object.c.mimeType,
-    registry_object.c.blob,
-    registry_object.c.size,
-    registry_object.c.hash,
-    registry_object.c.status,
-    registry_object.c.xml,
-    registry_object.c.objectType,
-    registry_object.c.lid,
-    registry_object.c.version,
-    registry_object.c.time,
+from gateway.model.document import (
+    FOLDER,
+    SUBMISSION_SET,
+    SUBMISSION_SET_STATUS,
+    Association,
+    CodeFilter,
+    NamedValues,
+    StoredEntry,
 )
-"""What `stored` makes a StoredEntry of."""
+from gateway.model.identity import PatientId
+from gateway.model.registry_query import ContentQuery, FolderQuery, Range, SubmissionSetQuery
+from gateway.storage.engines import CHUNK, Lookups
+from gateway.storage.reads import Where, listed, object_scope
+
+# In the order of StoredEntry, but for the patient: a mark where it is one person, the enterprise id where it may be many.
+_OBJECT = (
+    'd."entryUUID", d."uniqueId", {patient}, d."repositoryUniqueId", d."mimeType", d.blob, d.size, d.hash, d.status,'
+    ' {xml}, d."objectType", d.lid, d.version, d.time FROM registry_object d'
+)
+_ONE = f"SELECT {_OBJECT.format(patient='?', xml='d.xml')}"
+_MANY = f"SELECT {_OBJECT.format(patient='d.eid', xml='d.xml')}"
+_BARE = f"SELECT {_OBJECT.format(patient='d.eid', xml='NULL')}"
+_FED = "SELECT min(value) FROM identity WHERE eid = ? AND authority = ?"
+_ASSOCIATION = (
+    'SELECT a."entryUUID", a.type, source."entryUUID", target."entryUUID", inside."entryUUID", a.status, a.lid,'
+    " a.version, a.label, a.extra FROM association a JOIN registry_object source ON source.n = a.source"
+    " LEFT JOIN registry_object target ON target.n = a.target"
+    " LEFT JOIN association inside ON inside.n = a.target_association"
+)
+
+_TOUCHING = (
+    'a.source IN (SELECT n FROM registry_object WHERE "entryUUID" IN',
+    'a.target IN (SELECT n FROM registry_object WHERE "entryUUID" IN',
+    'a.target_association IS NOT NULL AND a.target_association IN (SELECT n FROM association WHERE "entryUUID" IN',
+)
+"""Asked one after another: each goes along its own index."""
 
 
 class RegistryTable:
     """ports.Registry over one database. `affinity_domain`: OID of the patient ids in the answers."""
 
-    def __init__(self, engine: Engine, affinity_domain: str) -> None:
-        self._engine, self._affinity_domain = engine, affinity_domain
+    def __init__(self, lookups: Lookups, affinity_domain: str) -> None:
+        self._ask, self._affinity_domain = lookups, affinity_domain
+
+    # -- by attributes
+
+    def find_submission_sets(self, query: SubmissionSetQuery, scope: Scope) -> list[StoredEntry]:
+        where = Where()
+        where.add('d.eid = ? AND d."objectType" = ?', query.patient, SUBMISSION_SET)
+        where.among("d.status", query.status)
+        if query.sourceId:
+            has(where, "sourceId", [("c.code = ?", (value,)) for value in query.sourceId])
+        if query.contentType is not None:
+            has(where, "contentTypeCode", codes(query.contentType, "c.code", "c.scheme"))
+        if query.authorPerson:
+            has(where, "authorPerson", likes("c.code", query.authorPerson))
+        between(where, "d.time", query.submissionTime)
+        return self.found(where, scope, query.limit, references=query.references)
+
+    def find_folders(self, query: FolderQuery, scope: Scope) -> list[StoredEntry]:
+        where = Where()
+        where.add('d."objectType" = ?', FOLDER)
+        if query.patients is not None:
+            where.among("d.eid", query.patients)
+        where.among("d.status", query.status)
+        for one in query.codeList:
+            has(where, "codeList", codes(one, "c.code", "c.scheme"))
+        between(where, "d.time", query.lastUpdateTime)
+        return self.found(where, scope, query.limit, references=query.references)
+
+    def found(self, where: Where, scope: Scope, limit: int, *, references: bool = False) -> list[StoredEntry]:
+        """Newest first, then by entryUUID. Raises TooManyResults."""
+        object_scope(scope, where)
+        select = _BARE if references else _MANY
+        rows = self._ask.rows(f"{select} WHERE {where} LIMIT {limit + 1:d}", where.values)
+        return self._shown(newest_first(rows, limit))
+
+    def found_of(self, eid: str, where: Where, scope: Scope, limit: int) -> list[StoredEntry]:
+        """`found`, where all are of one person."""
+        object_scope(scope, where)
+        rows = self._ask.rows(f"{_ONE} WHERE {where} LIMIT {limit + 1:d}", [self._patient_id(eid), *where.values])
+        return list(map(StoredEntry._make, newest_first(rows, limit)))
+
+    # -- by id
 
     def by_entry_uuid(self, uuids: Sequence[str], scope: Scope, types: Sequence[str] = ()) -> list[StoredEntry]:
-        column = registry_object.c.entryUUID
-        found = objects_among(self._engine, self._affinity_domain, column, uuids, scope, types)
-        known = {one.entryUUID: one for one in found}
+        known = {one.entryUUID: one for one in self.among('d."entryUUID"', uuids, scope, types)}
         return [known[uuid] for uuid in dict.fromkeys(uuids) if uuid in known]
 
     def by_unique_id(self, unique_ids: Sequence[str], scope: Scope, types: Sequence[str] = ()) -> list[StoredEntry]:
-        column = registry_object.c.uniqueId
-        return objects_among(self._engine, self._affinity_domain, column, unique_ids, scope, types)
+        return self.among('d."uniqueId"', unique_ids, scope, types)
 
     def by_logical_id(self, lids: Sequence[str], scope: Scope, types: Sequence[str] = ()) -> list[StoredEntry]:
-        first = self.by_entry_uuid(lids, scope, types)
-        later = objects_among(
-            self._engine, self._affinity_domain, registry_object.c.lid, [one for one in lids if one], scope, types
-        )
-        return sorted(
-            [*(one for one in first if not one.logicalID), *later],
-            key=lambda one: (one.logicalID or one.entryUUID, one.version),
-        )
+        first = [one for one in self.by_entry_uuid(lids, scope, types) if not one.logicalID]
+        later = self.among("d.lid", [one for one in lids if one], scope, types, extra="d.lid <> ''")
+        return sorted([*first, *later], key=lambda one: (one.logicalID or one.entryUUID, one.version))
+
+    def contents(self, uuids: Sequence[str], query: ContentQuery, scope: Scope) -> list[StoredEntry]:
+        rows: list[Any] = []
+        for chunk in _chunks(uuids):
+            where = Where()
+            where.among('d."entryUUID"', chunk)
+            where.among('d."objectType"', query.objectType)
+            if query.formatCode is not None:
+                where.any_of(codes(query.formatCode, 'd."formatCode"', 'd."formatCodeScheme"'))
+            for one in query.confidentialityCode:
+                has(where, "confidentialityCode", codes(one, "c.code", "c.scheme"))
+            object_scope(scope, where)
+            rows += self._ask.rows(f"{_MANY} WHERE {where} ORDER BY d.n", where.values)
+        return self._shown(rows)
+
+    def among(
+        self, column: str, values: Sequence[str], scope: Scope, types: Sequence[str] = (), extra: str = ""
+    ) -> list[StoredEntry]:
+        """Objects with one of `values` in `column`, of some `types` or any, in the order they were stored. `extra` is a
+        condition that an index asks for."""
+        rows: list[Any] = []
+        for chunk in _chunks(values):
+            where = Where()
+            where.among(column, chunk)
+            if extra:
+                where.add(extra)
+            if types:
+                where.among('d."objectType"', types)
+            object_scope(scope, where)
+            rows += self._ask.rows(f"{_MANY} WHERE {where} ORDER BY d.n", where.values)
+        return self._shown(rows)
+
+    # -- associations
 
     def associations(self, uuids: Sequence[str], scope: Scope) -> list[Association]:
-        return associations_at(self._engine, uuids, scope)
+        """Those that have one of these objects (or associations) on either end, by entryUUID."""
+        found: dict[str, Association] = {}
+        for chunk in _chunks(uuids):
+            marks, bound = listed(chunk)
+            for touching in _TOUCHING:
+                where = Where()
+                where.add(f"{touching} ({marks}))", *bound)
+                found |= {one.entryUUID: one for one in self._associations(where, scope)}
+        return [found[id_] for id_ in sorted(found)]
 
     def associations_by_id(self, uuids: Sequence[str], scope: Scope) -> list[Association]:
         found: list[Association] = []
         for chunk in _chunks(uuids):
-            found += _associations(self._engine, association.c.entryUUID.in_(chunk), scope)
+            where = Where()
+            where.among('a."entryUUID"', chunk)
+            found += self._associations(where, scope)
         return sorted(found, key=lambda one: one.entryUUID)
 
+    def _associations(self, where: Where, scope: Scope) -> Iterator[Association]:
+        """Both ends have to be in the scope; of an association to an association, the ends of that one too."""
+        _seen(where, "a.source", scope)
+        _seen(where, "a.target", scope, or_none=True)
+        _seen(where, "inside.source", scope, or_none=True)
+        _seen(where, "inside.target", scope, or_none=True)
+        return (association_of(*row) for row in self._ask.rows(f"{_ASSOCIATION} WHERE {where}", where.values))
 
-def associations_at(engine: Engine, uuids: Sequence[str], scope: Scope) -> list[Association]:
-    """Associations that have one of these objects (or associations) on either end, by entryUUID."""
-    found: dict[str, Association] = {}
-    for chunk in _chunks(uuids):
-        mine = select(registry_object.c.n).where(registry_object.c.entryUUID.in_(chunk))
-        inner = association.alias("named")
-        named = select(inner.c.n).where(inner.c.entryUUID.in_(chunk))
-        touching = or_(
-            association.c.source.in_(mine), association.c.target.in_(mine), association.c.target_association.in_(named)
-        )
-        found |= {one.entryUUID: one for one in _associations(engine, touching, scope)}
-    return [found[id_] for id_ in sorted(found)]
+    # -- patient ids
 
+    def _patient_id(self, eid: str) -> str:
+        """CX of the affinity domain: the id fed for it from outside where there is one, else the enterprise id."""
+        ((fed,),) = self._ask.rows(_FED, (eid, self._affinity_domain))
+        return str(PatientId(fed or eid, self._affinity_domain))
 
-def objects_among(
-    engine: Engine, affinity_domain: str, column: Any, values: Sequence[str], scope: Scope, types: Sequence[str]
-) -> list[StoredEntry]:
-    """Objects with one of `values` in `column`, of some `types` or any, in the order they were stored."""
-    found: list[StoredEntry] = []
-    conditions = document_conditions(scope)
-    if types:
-        conditions.append(registry_object.c.objectType.in_(types))
-    with engine.connect() as connection:
-        for chunk in _chunks(values):
-            wanted = select(*ENTRY).where(column.in_(chunk), *conditions)
-            if column is registry_object.c.lid:
-                wanted = wanted.where(registry_object.c.lid != "")  # as its index is
-            found += stored(connection, affinity_domain, wanted.order_by(registry_object.c.n))
-    return found
+    def _shown(self, rows: Sequence[Any]) -> list[StoredEntry]:
+        patients = {eid: self._patient_id(eid) for eid in dict.fromkeys(map(itemgetter(2), rows))}
+        return [StoredEntry(row[0], row[1], patients[row[2]], *row[3:]) for row in rows]
 
 
-def stored(connection: Connection, affinity_domain: str, wanted: Select[Any]) -> list[StoredEntry]:
-    """The rows of a select of ENTRY."""
-    rows = connection.execute(wanted).all()
-    shown = patient_ids(connection, affinity_domain, {row[2] for row in rows})
-    return [StoredEntry(row[0], row[1], shown[row[2]], *row[3:]) for row in rows]
+def newest_first(rows: list[Any], limit: int) -> list[Any]:
+    """By time, then by entryUUID; sorted here, because a database would carry every stored object through its sorter.
+    Raises TooManyResults."""
+    if len(rows) > limit:
+        raise TooManyResults(f"more than {limit} objects match; ask for less, or for object references")
+    rows.sort(key=itemgetter(0))
+    rows.sort(key=itemgetter(-1), reverse=True)
+    return rows
 
 
-def patient_ids(connection: Connection, affinity_domain: str, eids: Iterable[str]) -> dict[str, str]:
-    """Enterprise patient id -> CX of the affinity domain: the id fed for that domain from outside, where there is one."""
-    wanted = sorted(set(eids))
-    shown = {eid: str(PatientId(eid, affinity_domain)) for eid in wanted}
-    for chunk in _chunks(wanted):
-        fed = select(identity.c.eid, identity.c.value).where(
-            identity.c.eid.in_(chunk), identity.c.authority == affinity_domain
-        )
-        for eid, value in connection.execute(fed.order_by(identity.c.value.desc())):
-            shown[eid] = str(PatientId(value, affinity_domain))
-    return shown
+# -- conditions --------------------------------------------------------------------------------------------------
+
+Conditions = Sequence[tuple[str, Sequence[object]]]
 
 
-def _associations(engine: Engine, condition: ColumnElement[bool], scope: Scope) -> list[Association]:
-    source, target = registry_object.alias("source"), registry_object.alias("target")
-    inner = association.alias("inner")
-    wanted = (
-        select(
-            association.c.entryUUID, association.c.type, source.c.entryUUID, target.c.entryUUID, inner.c.entryUUID,
-            association.c.status, association.c.lid, association.c.version, association.c.label, association.c.extra,
-        )
-        .join(source, source.c.n == association.c.source)
-        .outerjoin(target, target.c.n == association.c.target)
-        .outerjoin(inner, inner.c.n == association.c.target_association)
-        .where(condition)
-    )  # fmt: skip
-    if document_conditions(scope):
-        wanted = wanted.where(
-            _visible(association.c.source, scope),
-            or_(association.c.target.is_(None), _visible(association.c.target, scope)),
-            or_(
-                association.c.target_association.is_(None),
-                and_(_visible(inner.c.source, scope), _visible(inner.c.target, scope)),
-            ),
-        )
-    with engine.connect() as connection:
-        rows: Iterable[Any] = connection.execute(wanted)
-        return [association_of(*row) for row in rows]
+def codes(wanted: CodeFilter, code: str, scheme: str) -> Conditions:
+    return [
+        (f"({code} = ? AND {scheme} = ?)", (value, system)) if system else (f"{code} = ?", (value,))
+        for value, system in wanted.values
+    ]
+
+
+def likes(column: str, patterns: Iterable[str]) -> Conditions:
+    """SQL LIKE with % and _. On both sides in lower case, because SQLite and PostgreSQL do not agree on it."""
+    return [(f"lower({column}) LIKE lower(?) ESCAPE '\\'", (pattern,)) for pattern in patterns]
+
+
+def has(where: Where, attribute: str, conditions: Conditions) -> None:
+    """One of the values an object has of `attribute` meets one of the conditions on `c`."""
+    inner = Where()
+    inner.add("c.n = d.n AND c.attribute = ?", attribute)
+    inner.any_of(conditions)
+    where.add(f"EXISTS (SELECT 1 FROM registry_code c WHERE {inner})", *inner.values)
+
+
+_LOWEST = "00000101000000"
+
+
+def between(where: Where, column: str, wanted: Range) -> None:
+    """From <= t < To on DTM text of any precision; what is not written counts as the lowest it can be. An object without
+    the time does not match."""
+    from_, to = wanted
+    if not from_ and not to:
+        return
+    padded = f"{column} || substr('{_LOWEST}', length({column}) + 1)"
+    where.add(f"{column} <> ''")
+    if from_:
+        where.add(f"{padded} >= ?", from_ + _LOWEST[len(from_) :])
+    if to:
+        where.add(f"{padded} < ?", to + _LOWEST[len(to) :])
+
+
+def _seen(where: Where, number: str, scope: Scope, *, or_none: bool = False) -> None:
+    """The object of this number is in the scope."""
+    inner = Where()
+    object_scope(scope, inner, "o")
+    if str(inner) == str(Where()):
+        return
+    seen = (f"EXISTS (SELECT 1 FROM registry_object o WHERE o.n = {number} AND {inner})", inner.values)
+    where.any_of([(f"{number} IS NULL", ()), seen] if or_none else [seen])
+
+
+# -- rows --------------------------------------------------------------------------------------------------------
 
 
 def association_of(
@@ -170,10 +266,6 @@ def association_of(
     return Association(
         entry_uuid, type_, source, target or target_association or "", status, lid, version, documentation, slots
     )
-
-
-def _visible(number: Any, scope: Scope) -> ColumnElement[bool]:
-    return exists(select(registry_object.c.n).where(registry_object.c.n == number, *document_conditions(scope)))
 
 
 def _chunks(values: Sequence[str]) -> Iterable[Sequence[str]]:

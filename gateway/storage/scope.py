@@ -1,9 +1,10 @@
-"""Scope as conditions of a WHERE clause. Every query of this package that answers a caller uses one of these."""
+"""Scope as conditions on resources. Every query of this package that answers a caller uses this, or `object_scope` of
+reads.py."""
 
-from sqlalchemy import ColumnElement, exists, false, or_, select
+from sqlalchemy import ColumnElement, false, or_
 
 from gateway.model.caller import Scope
-from gateway.storage.schema import registry_code, registry_object, resource
+from gateway.storage.schema import resource
 
 NORMAL = "N"
 """Confidentiality of a resource that carries no label (v3-Confidentiality, 2.16.840.1.113883.5.25)."""
@@ -18,21 +19,4 @@ def resource_conditions(scope: Scope) -> list[ColumnElement[bool]]:
         conditions.append(resource.c.facility.not_in(sorted(scope.excluded_facilities)))
     if scope.confidentiality is not None and NORMAL not in scope.confidentiality:
         conditions.append(false())
-    return conditions
-
-
-def document_conditions(scope: Scope) -> list[ColumnElement[bool]]:
-    """ANDed conditions on `registry_object`: a document is seen when all its confidentiality codes are allowed."""
-    conditions: list[ColumnElement[bool]] = []
-    if scope.patients is not None:
-        conditions.append(registry_object.c.eid.in_(sorted(scope.patients)))
-    if scope.excluded_facilities:
-        conditions.append(registry_object.c.facility.not_in(sorted(scope.excluded_facilities)))
-    if scope.confidentiality is not None:
-        hidden = select(registry_code.c.n).where(
-            registry_code.c.n == registry_object.c.n,
-            registry_code.c.attribute == "confidentialityCode",
-            registry_code.c.code.not_in(sorted(scope.confidentiality)),
-        )
-        conditions.append(~exists(hidden))
     return conditions

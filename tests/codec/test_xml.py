@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
+from gateway.codec import xml
 from gateway.codec.xml import ANSWER, XmlLimits, escape, parse, text_of
 from gateway.errors import BadInput, LimitExceeded
 
@@ -99,7 +100,22 @@ def test_half_a_surrogate_pair_is_replaced() -> None:
     assert escape("a\ud800b\x01") == "a\ufffdb\ufffd"
 
 
-@pytest.mark.parametrize("text", ['<a xmlns="urn:x}y"/>', '<a xmlns:p="u}v" p:b="1"/>', '<a><p:b xmlns:p="}"/></a>'])
+@pytest.mark.parametrize(
+    "text",
+    ['<a xmlns="urn:x}y"/>', '<a xmlns="urn:x&#125;y"/>', '<a xmlns:p="u}v" p:b="1"/>', '<a><p:b xmlns:p="}"/></a>'],
+)
 def test_a_namespace_that_cannot_be_named_is_refused(text: str) -> None:
     with pytest.raises(BadInput):
         parse(text.encode(), ANSWER)
+
+
+def test_the_bytes_of_an_ordinary_question_need_no_walk(monkeypatch: pytest.MonkeyPatch) -> None:
+    walked: list[object] = []
+    monkeypatch.setattr(xml, "_check_shape", lambda root, limits: walked.append(root))
+    parse(b'<a xmlns="urn:x"><b c="d">some text</b></a>', ANSWER)
+    assert not walked
+    for data in (b"<a>" + b"<b/>" * 256 + b"</a>", b"<a>}</a>", b"<a>" + b"x" * 1001 + b"</a>", b"<a>&#65;</a>"):
+        parse(data, ANSWER)
+    parse("<a/>".encode("utf-16"), ANSWER)
+    parse(b"<a>" + b"x " * 40_000 + b"</a>", ANSWER)
+    assert len(walked) == 6

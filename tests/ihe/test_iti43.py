@@ -3,7 +3,6 @@
 import hashlib
 import io
 import tracemalloc
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -115,7 +114,7 @@ def test_a_missing_blob_is_damage_of_ours() -> None:
 
 def test_bytes_of_another_size_than_the_entry_says_are_damage() -> None:
     node = make_node()
-    node.documents.rows[0] = replace(node.documents.rows[0], size=1)
+    node.documents.rows[0] = node.documents.rows[0]._replace(size=1)
     body, found, _ = ask(node, ("", REPOSITORY, node.bundle.uniqueId))
     assert (error_codes(body), found) == (["XDSRepositoryError"], {})
 
@@ -167,7 +166,7 @@ class _Zeros(io.RawIOBase):
 def test_a_large_document_never_stands_in_memory_whole() -> None:
     size = 40 * 1024 * 1024
     node = make_node()
-    node.documents.rows[0] = replace(node.documents.rows[0], size=size)
+    node.documents.rows[0] = node.documents.rows[0]._replace(size=size)
     node = node.with_parts(blobs=type("Blobs", (), {"open": lambda self, sha256: _Zeros(size)})())
     envelope = request(ACTION, ebxml.retrieve_request([("", REPOSITORY, node.bundle.uniqueId)]))
     tracemalloc.start()

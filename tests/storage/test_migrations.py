@@ -10,7 +10,7 @@ from gateway.codec.ebxml import render_extrinsic
 from gateway.model.caller import UNRESTRICTED
 from gateway.model.document import APPROVED, HAS_MEMBER, SUBMISSION_SET, XFRM, set_of
 from gateway.model.ingest import Version
-from gateway.storage.engines import open_engine
+from gateway.storage.engines import Lookups, open_engine
 from gateway.storage.registry import RegistryTable
 from gateway.storage.upgrade import _config, differences, upgrade
 from tests.storage.making import DOMAIN, HOSPITAL, document_entry
@@ -47,7 +47,7 @@ def test_documents_of_files_keep_their_associations_and_get_a_set(tmp_path: Path
         )
     upgrade(engine)
     assert differences(engine) == []
-    registry = RegistryTable(engine, DOMAIN)
+    registry = RegistryTable(Lookups(engine), DOMAIN)
     wanted = set_of(made[1], HOSPITAL)
     (found,) = registry.by_entry_uuid((wanted.entryUUID,), UNRESTRICTED)
     assert (found.objectType, found.uniqueId, found.time) == (SUBMISSION_SET, wanted.uniqueId, "20260101000500")
