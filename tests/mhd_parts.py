@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -32,7 +32,7 @@ class Face:
     services: FhirServices
     parts: Storage
     settings: Settings
-    caller: Caller = Caller()
+    caller: Caller = field(default_factory=Caller)
     scope: Scope = UNRESTRICTED
 
     def ask(

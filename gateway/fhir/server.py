@@ -75,7 +75,7 @@ def handle(request: FhirRequest, services: FhirServices, caller: Caller, scope: 
     trace = Trace()
     try:
         response = _route(request, services, caller, scope, trace)
-        if trace.xml or wants_xml(request):
+        if response.stream is None and (trace.xml or wants_xml(request)):
             response = in_xml(response, services.render_xml)
     except GatewayError as error:
         response = _in_the_format_asked(error_answer(error), request, services)

@@ -51,7 +51,7 @@ def get(services: MhdServices, request: FhirRequest, caller: Caller, scope: Scop
         raise Refused(406, "not-supported", "Accept: the document is not of that media type")
     tag = f'"{entry.hash}"'
     if entry.objectType != ON_DEMAND and entry.hash and _holds(request, tag):
-        return FhirResponse(304, [("ETag", tag)])
+        return FhirResponse(304, [("ETag", tag)], stream=())
     return _given(_held(services, entry.repositoryUniqueId, entry.uniqueId, scope), id_, mime, wrapped, request)
 
 
