@@ -22,6 +22,25 @@ and values stay out of it.
     |-- InvalidParameter
     |-- TooManyResults
     |-- NotSinglePatient
+    |-- MetadataError            what was submitted is not as the standard has it
+    |   |-- DuplicateInMessage   one uniqueId twice in one submission
+    |   |-- MissingDocument      an entry without its document
+    |   |-- MissingDocumentMetadata   a document without its entry
+    |-- PatientMismatch          objects of one submission, or ends of an association, are of two persons
+    |-- DuplicateUniqueId        of a SubmissionSet or Folder that is registered already
+    |-- NonIdenticalHash         a known document uniqueId with other bytes
+    |   |-- NonIdenticalSize
+    |-- DeprecatedObject         an association onto what was replaced
+    |-- UnresolvedReference      an id nobody has
+    |-- ReferencesExist          something that stays refers to what is to be removed
+    |-- UnreferencedObject       removal would leave something without what it belongs to
+    |-- UpdateError              a metadata update that is not one
+    |   |-- UpdateOperation      of a kind that is not done here
+    |   |-- UpdateVersion        PreviousVersion is not the latest
+    |   |-- UpdatePatient        it would move an object to another person
+    |   |-- UnmodifiableMetadata a restricted update of what may not change
+    |   |-- UpdateIdentifier     a logicalID nobody has
+    |-- RemoveDocuments          a document that cannot be removed
     |-- Forbidden                policy says no
     |-- Unavailable              a part we need is not reachable
     |-- ConfigurationError       the operator has to change something
@@ -96,6 +115,63 @@ class TooManyResults(GatewayError): ...
 class NotSinglePatient(GatewayError): ...
 
 
+class MetadataError(GatewayError): ...
+
+
+class DuplicateInMessage(MetadataError): ...
+
+
+class MissingDocument(MetadataError): ...
+
+
+class MissingDocumentMetadata(MetadataError): ...
+
+
+class PatientMismatch(GatewayError): ...
+
+
+class DuplicateUniqueId(GatewayError): ...
+
+
+class NonIdenticalHash(GatewayError): ...
+
+
+class NonIdenticalSize(NonIdenticalHash): ...
+
+
+class DeprecatedObject(GatewayError): ...
+
+
+class UnresolvedReference(GatewayError): ...
+
+
+class ReferencesExist(GatewayError): ...
+
+
+class UnreferencedObject(GatewayError): ...
+
+
+class UpdateError(GatewayError): ...
+
+
+class UpdateOperation(UpdateError): ...
+
+
+class UpdateVersion(UpdateError): ...
+
+
+class UpdatePatient(UpdateError): ...
+
+
+class UnmodifiableMetadata(UpdateError): ...
+
+
+class UpdateIdentifier(UpdateError): ...
+
+
+class RemoveDocuments(GatewayError): ...
+
+
 class Forbidden(GatewayError): ...
 
 
@@ -137,6 +213,25 @@ ERRORS: dict[type[GatewayError], WireCodes] = {
     InvalidParameter: WireCodes("AE", "102", "XDSRegistryError", 400, "invalid", 2),
     TooManyResults: WireCodes("AE", "207", "XDSTooManyResults", 400, "too-costly", 1),
     NotSinglePatient: WireCodes("AE", "207", "XDSResultNotSinglePatient", 400, "business-rule", 1),
+    MetadataError: WireCodes("AE", "102", "XDSRegistryMetadataError", 400, "invalid", 1),
+    DuplicateInMessage: WireCodes("AE", "102", "XDSRegistryDuplicateUniqueIdInMessage", 400, "duplicate", 1),
+    MissingDocument: WireCodes("AE", "101", "XDSMissingDocument", 400, "required", 1),
+    MissingDocumentMetadata: WireCodes("AE", "101", "XDSMissingDocumentMetadata", 400, "required", 1),
+    PatientMismatch: WireCodes("AE", "207", "XDSPatientIdDoesNotMatch", 422, "business-rule", 1),
+    DuplicateUniqueId: WireCodes("AE", "205", "XDSDuplicateUniqueIdInRegistry", 409, "duplicate", 1),
+    NonIdenticalHash: WireCodes("AE", "205", "XDSNonIdenticalHash", 409, "conflict", 1),
+    NonIdenticalSize: WireCodes("AE", "205", "XDSNonIdenticalSize", 409, "conflict", 1),
+    DeprecatedObject: WireCodes("AE", "207", "XDSRegistryDeprecatedDocumentError", 409, "conflict", 1),
+    UnresolvedReference: WireCodes("AE", "204", "UnresolvedReferenceException", 404, "not-found", 1),
+    ReferencesExist: WireCodes("AE", "207", "ReferencesExistException", 409, "conflict", 1),
+    UnreferencedObject: WireCodes("AE", "207", "XDSUnreferencedObjectException", 409, "conflict", 1),
+    UpdateError: WireCodes("AE", "207", "XDSMetadataUpdateError", 422, "business-rule", 1),
+    UpdateOperation: WireCodes("AE", "207", "XDSMetadataUpdateOperationError", 422, "not-supported", 1),
+    UpdateVersion: WireCodes("AE", "207", "XDSMetadataVersionError", 409, "conflict", 1),
+    UpdatePatient: WireCodes("AE", "207", "XDSPatientIDReconciliationError", 422, "business-rule", 1),
+    UnmodifiableMetadata: WireCodes("AE", "207", "UnmodifiableMetadataError", 422, "business-rule", 1),
+    UpdateIdentifier: WireCodes("AE", "204", "XDSMetadataIdentifierError", 404, "not-found", 1),
+    RemoveDocuments: WireCodes("AE", "207", "XDSRemoveDocumentsError", 422, "processing", 1),
     Forbidden: WireCodes("AR", "207", "XDSRegistryError", 403, "forbidden", 1),
     Unavailable: WireCodes("AE", "207", "XDSUnavailableCommunity", 503, "transient", 3),
     ConfigurationError: WireCodes("AR", "207", "XDSRegistryError", 500, "exception", 2),

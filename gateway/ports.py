@@ -103,8 +103,6 @@ class ObjectRow(NamedTuple):
     blob: str
     time: str
     xml: bytes
-    ingested: bool = False
-    """It came as a file: its status follows from the versions of that file."""
 
     @property
     def logicalID(self) -> str:
@@ -152,7 +150,7 @@ class RegistryWork(Protocol):
         """Both ends have to be there. Raises KeyError."""
 
     def set_status(self, uuids: Iterable[str], status: str) -> None:
-        """Of objects and associations."""
+        """Of objects and associations. An entry of a file no longer follows the file's versions after that."""
 
     def touch(self, uuids: Iterable[str], time: str) -> None:
         """lastUpdateTime of Folders."""
@@ -177,18 +175,30 @@ class Registering(Protocol):
     def run(self, act: Callable[[RegistryWork], T]) -> T:
         """Raises what `act` raises; then nothing was stored."""
 
-    def make_durable(self, blobs: Iterable[KeptBlob]) -> None:
-        """The bytes of large blobs, before the transaction that mentions them begins."""
 
-    def sweep(self) -> int:
-        """Takes away bytes that no transaction ever mentioned. Returns how many files."""
+class Received(NamedTuple):
+    """A document that was taken in as a stream. Its bytes are safe; they stay only when the transaction of its metadata
+    stores `blob` (storage/keep_documents.py keep_blobs)."""
+
+    blob: KeptBlob
+    sha1: str
+    """Lower-case hex, as a registry's `hash` has it (ITI TF-3: 4.2.3.2.10)."""
+
+    @property
+    def size(self) -> int:
+        return self.blob.size
 
 
 class Blobs(Protocol):
     """Original bytes by SHA-256."""
 
     def open(self, sha256: str) -> BinaryIO:
-        """A stream that raises DamagedContent when the bytes read do not match the address; UnknownDocument."""
+        """A stream that raises DamagedContent when the bytes read do not match the address; UnknownDocument;
+        Unavailable."""
+
+    def receive(self, pieces: Iterable[bytes], max_bytes: int) -> Received:
+        """Takes a document of unknown size in pieces; durable when it returns, in bounded memory. Raises LimitExceeded
+        above `max_bytes`, Unavailable when the store cannot take it, and what `pieces` raises; nothing stays then."""
 
 
 class Identities(Protocol):

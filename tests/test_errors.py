@@ -44,8 +44,26 @@ ISSUE_TYPES = {
     "throttled",
     "informational",
 }
-# ITI TF-3 table 4.2.4.1-2, those this program says.
+# ITI TF-3 table 4.2.4.1-2 and the supplements RMU and RMD, those this program says.
 XDS = {
+    "ReferencesExistException",
+    "UnmodifiableMetadataError",
+    "UnresolvedReferenceException",
+    "XDSDuplicateUniqueIdInRegistry",
+    "XDSMetadataIdentifierError",
+    "XDSMetadataUpdateError",
+    "XDSMetadataUpdateOperationError",
+    "XDSMetadataVersionError",
+    "XDSMissingDocument",
+    "XDSMissingDocumentMetadata",
+    "XDSNonIdenticalHash",
+    "XDSNonIdenticalSize",
+    "XDSPatientIDReconciliationError",
+    "XDSPatientIdDoesNotMatch",
+    "XDSRegistryDeprecatedDocumentError",
+    "XDSRegistryDuplicateUniqueIdInMessage",
+    "XDSRemoveDocumentsError",
+    "XDSUnreferencedObjectException",
     "XDSDocumentUniqueIdError",
     "XDSMissingHomeCommunityId",
     "XDSRegistryError",
@@ -62,7 +80,7 @@ XDS = {
     "XDSUnknownRepositoryId",
     "XDSUnknownStoredQuery",
 }
-STATUSES = {400, 403, 404, 410, 413, 500, 503}
+STATUSES = {400, 403, 404, 409, 410, 413, 422, 500, 503}
 TABLE_0357 = {"100", "101", "102", "103", "200", "201", "202", "203", "204", "205", "206", "207"}
 
 

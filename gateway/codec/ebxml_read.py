@@ -7,15 +7,23 @@ blank at the end.
 import re
 from base64 import b64decode
 from binascii import Error as Base64Error
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from lxml import etree
 
-from gateway.codec import ebxml, ebxml_parts, mtom, xml
+from gateway.codec import ebxml, ebxml_objects, mtom, xml
 from gateway.codec.ebxml import QUERY, RIM, RS, XDS, RegistryError
+from gateway.codec.ebxml_objects import Read
 from gateway.errors import BadInput, InvalidParameter, LimitExceeded
-from gateway.model.code import Code
-from gateway.model.document import Association, Author, DocumentEntry
+from gateway.model.document import (
+    FOLDER,
+    SUBMISSION_SET,
+    Association,
+    DocumentEntry,
+    RegistryObject,
+    StoredEntry,
+)
 
 MAX_REQUESTED: Final = 1000
 """Documents asked for in one Retrieve Document Set."""
@@ -169,7 +177,7 @@ def read_query_answer(body: etree._Element) -> QueryAnswer:
         if item.tag == f"{{{RIM}}}ExtrinsicObject":
             entries.append(read_extrinsic(item))
         elif item.tag == f"{{{RIM}}}Association":
-            associations.append(_association(item))
+            associations.append(ebxml_objects.read_association(item, Read()))
         elif item.tag == f"{{{RIM}}}ObjectRef":
             references.append(ObjectRef(_attribute(item, "id"), _attribute(item, "home")))
     return QueryAnswer(
@@ -217,94 +225,9 @@ def _errors(response: etree._Element) -> tuple[RegistryError, ...]:
     )
 
 
-def _association(item: etree._Element) -> Association:
-    return Association(
-        _attribute(item, "id"),
-        _attribute(item, "associationType"),
-        _attribute(item, "sourceObject"),
-        _attribute(item, "targetObject"),
-        _attribute(item, "status"),
-    )
-
-
 def read_extrinsic(item: etree._Element) -> DocumentEntry:
     """A rim:ExtrinsicObject as values. `blob` stays empty: it is our own address and never on the wire."""
-    slots = {_attribute(slot, "name"): tuple(_values(slot)) for slot in item.findall(f"{{{RIM}}}Slot")}
-    classifications: dict[str, list[etree._Element]] = {}
-    for node in item.findall(f"{{{RIM}}}Classification"):
-        classifications.setdefault(_attribute(node, "classificationScheme"), []).append(node)
-    coded = {
-        name: tuple(map(_code, classifications.get(scheme, ())))
-        for name, scheme in ebxml_parts.CODED_ATTRIBUTES.items()
-    }
-    identifiers = {
-        _attribute(node, "identificationScheme"): _attribute(node, "value")
-        for node in item.findall(f"{{{RIM}}}ExternalIdentifier")
-    }
-    version = item.find(f"{{{RIM}}}VersionInfo")
-    version_name = "1" if version is None else _attribute(version, "versionName", "1")
-
-    def slot(name: str) -> str:
-        return slots.get(name, ("",))[0] if slots.get(name) else ""
-
-    def code(name: str) -> Code:
-        return coded[name][0] if coded[name] else Code("", "")
-
-    return DocumentEntry(
-        entryUUID=_attribute(item, "id"),
-        uniqueId=identifiers.get(ebxml_parts.UNIQUE_ID, ""),
-        patientId=identifiers.get(ebxml_parts.PATIENT_ID, ""),
-        sourcePatientId=slot("sourcePatientId"),
-        mimeType=_attribute(item, "mimeType"),
-        classCode=code("classCode"),
-        typeCode=code("typeCode"),
-        formatCode=code("formatCode"),
-        healthcareFacilityTypeCode=code("healthcareFacilityTypeCode"),
-        practiceSettingCode=code("practiceSettingCode"),
-        confidentialityCode=coded["confidentialityCode"],
-        creationTime=slot("creationTime"),
-        languageCode=slot("languageCode"),
-        repositoryUniqueId=slot("repositoryUniqueId"),
-        hash=slot("hash").lower(),
-        size=_number(slot("size")),
-        blob="",
-        title=_name(item),
-        serviceStartTime=slot("serviceStartTime"),
-        serviceStopTime=slot("serviceStopTime"),
-        sourcePatientInfo=slots.get("sourcePatientInfo", ()),
-        author=tuple(map(_author, classifications.get(ebxml_parts.AUTHOR, ()))),
-        eventCodeList=coded["eventCodeList"],
-        availabilityStatus=_attribute(item, "status"),
-        objectType=_attribute(item, "objectType"),
-        homeCommunityId=_attribute(item, "home"),
-        version=_number(version_name) or 1,
-        URI=slot("URI"),
-    )
-
-
-def _code(node: etree._Element) -> Code:
-    scheme = next((values for name, values in _slots(node) if name == "codingScheme"), ())
-    return Code(_attribute(node, "nodeRepresentation"), scheme[0] if scheme else "", _name(node))
-
-
-def _author(node: etree._Element) -> Author:
-    slots = dict(_slots(node))
-    person = slots.get("authorPerson", ())
-    return Author(
-        person[0] if person else "",
-        slots.get("authorInstitution", ()),
-        slots.get("authorRole", ()),
-        slots.get("authorSpecialty", ()),
-    )
-
-
-def _slots(node: etree._Element) -> list[tuple[str, tuple[str, ...]]]:
-    return [(_attribute(slot, "name"), tuple(_values(slot))) for slot in node.findall(f"{{{RIM}}}Slot")]
-
-
-def _name(node: etree._Element) -> str:
-    text = node.find(f"{{{RIM}}}Name/{{{RIM}}}LocalizedString")
-    return "" if text is None else _attribute(text, "value")
+    return ebxml_objects.read_document(item, Read())
 
 
 def _values(slot: etree._Element) -> list[str]:
@@ -319,12 +242,23 @@ def _attribute(item: etree._Element, name: str, default: str = "") -> str:
     return str(item.get(name, default)).strip()
 
 
-def _number(text: str) -> int:
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else 0
-
-
 def read_stored(stored: bytes, *, home: str, patient_id: str, status: str) -> DocumentEntry:
     """The values of a stored entry, read back from the bytes `ebxml.render_extrinsic` made of it."""
     fragment = ebxml.splice(stored, home=home, patient_id=patient_id, status=status)
     wrapped = b'<rim:RegistryObjectList xmlns:rim="%s">%s</rim:RegistryObjectList>' % (RIM.encode(), fragment)
     return read_extrinsic(xml.parse(wrapped, xml.REQUEST)[0])
+
+
+def read_object(stored: StoredEntry, home: str = "") -> RegistryObject:
+    """A stored DocumentEntry, SubmissionSet or Folder as values; `blob` and `logicalID` are those of its row."""
+    wrapped = b'<rim:RegistryObjectList xmlns:rim="%s">%s</rim:RegistryObjectList>' % (
+        RIM.encode(),
+        ebxml.complete(stored, home),
+    )
+    item = xml.parse(wrapped, xml.ANSWER)[0]
+    if stored.objectType in (SUBMISSION_SET, FOLDER):
+        package = ebxml_objects.read_package(item, Read())
+        if package is None:
+            raise BadInput("a stored package without its class node")
+        return replace(package, logicalID=stored.logicalID)
+    return replace(read_extrinsic(item), blob=stored.blob, logicalID=stored.logicalID)

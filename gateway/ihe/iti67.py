@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, Final, NamedTuple
 
 from gateway.codec import fhir
-from gateway.codec.ebxml_read import read_stored
+from gateway.codec.ebxml_read import read_object
 from gateway.errors import InvalidParameter
 from gateway.fhir.messages import FhirRequest, FhirResponse, check_acceptable, json_answer
 from gateway.fhir.transactions import QUERY, Attached, Trace
@@ -235,7 +235,9 @@ def _comes_after(one: StoredEntry, at: tuple[str, str]) -> bool:
 
 
 def entry_of(row: StoredEntry, services: MhdServices) -> DocumentEntry:
-    return read_stored(row.xml, home=services.documents.home, patient_id=row.patientId, status=row.availabilityStatus)
+    found = read_object(row, services.documents.home)
+    assert isinstance(found, DocumentEntry), "asked for documents alone"
+    return found
 
 
 def shown(rows: Sequence[StoredEntry], base: str, services: MhdServices, scope: Scope) -> list[Json]:

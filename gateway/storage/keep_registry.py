@@ -16,7 +16,6 @@ from gateway.model.identity import PatientId
 from gateway.model.ingest import KeptBlob, KeptObject
 from gateway.ports import ObjectRow, Person, RegistryWork
 from gateway.storage.audit import audit_row, instant
-from gateway.storage.blobs import BlobStore
 from gateway.storage.engines import Driver
 from gateway.storage.keep_documents import object_row
 from gateway.storage.registry import association_of
@@ -27,7 +26,7 @@ T = TypeVar("T")
 
 _OBJECT: Final = (
     'SELECT n, "entryUUID", lid, version, "uniqueId", "objectType", status, eid, patient, facility,'
-    ' "repositoryUniqueId", hash, size, blob, time, xml, key FROM registry_object WHERE '
+    ' "repositoryUniqueId", hash, size, blob, time, xml FROM registry_object WHERE '
 )
 _ASSOCIATION: Final = (
     'SELECT a."entryUUID", a.type, s."entryUUID", t."entryUUID", i."entryUUID", a.status, a.lid, a.version, a.label,'
@@ -41,18 +40,12 @@ _TOLD_APART: Final = (SUBMISSION_SET_STATUS,)
 class RegistryStore:
     """ports.Registering over one database. `affinity_domain`: OID under which enterprise ids are ids themselves."""
 
-    def __init__(self, writer: Writer, blobs: BlobStore, clock: Clock, affinity_domain: str) -> None:
-        self._writer, self._blobs, self._clock, self._affinity_domain = writer, blobs, clock, affinity_domain
+    def __init__(self, writer: Writer, clock: Clock, affinity_domain: str) -> None:
+        self._writer, self._clock, self._affinity_domain = writer, clock, affinity_domain
 
     def run(self, act: Callable[[RegistryWork], T]) -> T:
         now = instant(self._clock.now())
         return self._writer.run(lambda driver: act(Work(driver, now, self._affinity_domain)))
-
-    def make_durable(self, blobs: Iterable[KeptBlob]) -> None:
-        self._blobs.put_large([one for one in blobs if one.large])
-
-    def sweep(self) -> int:
-        return 0
 
 
 class Work:
@@ -115,7 +108,7 @@ class Work:
 
     def _objects(self, condition: str, values: Iterable[str]) -> list[ObjectRow]:
         return sorted(
-            ObjectRow._make((*row[:7], Person._make(row[7:10]), *row[10:16], bool(row[16])))
+            ObjectRow._make((*row[:7], Person._make(row[7:10]), *row[10:]))
             for row in self._driver.among(_OBJECT + condition, values)
         )
 
@@ -175,8 +168,9 @@ class Work:
 
     def set_status(self, uuids: Iterable[str], status: str) -> None:
         rows = [(status, uuid) for uuid in uuids]
-        for table in ("registry_object", "association"):
-            self._driver.many(f'UPDATE {table} SET status = ? WHERE "entryUUID" = ?', rows)
+        # An entry of a file parts from the file: what somebody said of it holds, whichever versions come.
+        self._driver.many("UPDATE registry_object SET status = ?, key = '' WHERE \"entryUUID\" = ?", rows)
+        self._driver.many('UPDATE association SET status = ? WHERE "entryUUID" = ?', rows)
 
     def touch(self, uuids: Iterable[str], time: str) -> None:
         self._driver.many('UPDATE registry_object SET time = ? WHERE "entryUUID" = ?', [(time, uuid) for uuid in uuids])

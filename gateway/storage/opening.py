@@ -12,7 +12,8 @@ from gateway.errors import ConfigurationError, Unavailable
 from gateway.model.clock import Clock
 from gateway.ports import Derivations
 from gateway.storage.audit import AuditTable, OutboxTable, instant
-from gateway.storage.blobs import BlobStore
+from gateway.storage.blob_files import FileObjects
+from gateway.storage.blobs import BlobStore, Objects
 from gateway.storage.documents import DocumentTable
 from gateway.storage.engines import WRITER_CACHE_KIB, Lookups, open_engine
 from gateway.storage.identities import IdentityTable
@@ -50,7 +51,7 @@ class Storage:
         self.engine.dispose()
 
 
-def open_storage(url: str, blob_directory: Path, *, affinity_domain: str, derive: Derivations, clock: Clock) -> Storage:
+def open_storage(url: str, objects: Objects, *, affinity_domain: str, derive: Derivations, clock: Clock) -> Storage:
     """Brings the database up to date and opens it. Raises ConfigurationError when it is none of ours, Unavailable when
     it cannot be reached or stays locked."""
     engine = open_engine(url)
@@ -68,7 +69,7 @@ def open_storage(url: str, blob_directory: Path, *, affinity_domain: str, derive
         raise ConfigurationError(f"[database] url: {error.strerror}") from None
     writer = Writer(open_engine(url, connections=1, cache_kib=WRITER_CACHE_KIB))
     reindex(writer, derive, instant(clock.now()))
-    blobs = BlobStore(engine, blob_directory)
+    blobs = BlobStore(engine, objects)
     lookups = Lookups(engine)
     identities = IdentityTable(lookups, affinity_domain)
     registry = RegistryTable(lookups, affinity_domain)
@@ -78,7 +79,7 @@ def open_storage(url: str, blob_directory: Path, *, affinity_domain: str, derive
         resources=ResourceTable(engine),
         documents=DocumentTable(lookups, registry),
         registry=registry,
-        registering=RegistryStore(writer, blobs, clock, affinity_domain),
+        registering=RegistryStore(writer, clock, affinity_domain),
         blobs=blobs,
         identities=identities,
         audit=AuditTable(writer, clock),
@@ -91,9 +92,11 @@ def open_storage(url: str, blob_directory: Path, *, affinity_domain: str, derive
 
 @contextmanager
 def opened(
-    url: str, blob_directory: Path, *, affinity_domain: str, derive: Derivations, clock: Clock
+    url: str, blobs: Objects | Path, *, affinity_domain: str, derive: Derivations, clock: Clock
 ) -> Iterator[Storage]:
-    storage = open_storage(url, blob_directory, affinity_domain=affinity_domain, derive=derive, clock=clock)
+    """`blobs`: where large ones are, or the folder for them."""
+    objects = FileObjects(blobs) if isinstance(blobs, Path) else blobs
+    storage = open_storage(url, objects, affinity_domain=affinity_domain, derive=derive, clock=clock)
     try:
         yield storage
     finally:
