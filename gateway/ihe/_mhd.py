@@ -5,7 +5,7 @@ prefix or value that is wrong on a known one is always refused, since ignoring i
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
@@ -319,6 +319,11 @@ def by_identifier(system: str, value: str, services: MhdServices, scope: Scope, 
     return services.documents.identities.enterprise_id(id_, scope)
 
 
+def enterprise_id(cx: str, services: MhdServices, scope: Scope) -> str | None:
+    """Behind the CX of a registered object; None for ""."""
+    return services.documents.identities.enterprise_id(PatientId.parse(cx), scope) if cx else None
+
+
 def place(services: MhdServices, base: str, patient_cx: str, source_cx: str, scope: Scope) -> Place:
     """Where an entry of this patient is shown. The Patient is the record at the source's own facility where that is one
     of ours, else the person's first; the affinity domain's id stands beside it."""
@@ -418,3 +423,22 @@ def answer(
 def _entry(base: str, one: Json, mode: bytes) -> bytes:
     url = f"{base}/{one['resourceType']}/{one['id']}".encode("ascii")
     return b'{"fullUrl":"%b","resource":%b,"search":{"mode":"%b"}}' % (url, fhir.render(one), mode)
+
+
+def subjects(matches: Sequence[Json], services: MhdServices, scope: Scope) -> Iterator[Json]:
+    """The Patients of these resources, each once."""
+    references = dict.fromkeys(one.get("subject", {}).get("reference", "") for one in matches)
+    for reference in filter(None, references):
+        row = services.resources.read("Patient", reference.removeprefix("Patient/"), scope)
+        if row is not None and not row.deleted:
+            yield fhir.parse(row.body)
+
+
+def is_search(type_: str, method: str, path: Sequence[str]) -> bool:
+    return (method in ("GET", "HEAD") and list(path) == [type_]) or (
+        method == "POST" and list(path) == [type_, "_search"]
+    )
+
+
+def is_read(type_: str, method: str, path: Sequence[str]) -> bool:
+    return method in ("GET", "HEAD") and len(path) == 2 and path[0] == type_ and path[1] != "_search"

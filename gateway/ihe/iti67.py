@@ -29,7 +29,6 @@ from gateway.model.document import (
     DocumentQuery,
     StoredEntry,
 )
-from gateway.model.identity import PatientId
 from gateway.model.resource import SearchPlan, TokenClause
 from gateway.services.search import cursor, plan
 from gateway.translate.document_reference import (
@@ -108,8 +107,9 @@ def understand(
     """(what the registry is asked, what its hits have to fit besides). None for nobody and nothing known here."""
     named = _named(query, services, scope)
     if named is not None and not query.all("patient") and not query.all("patient.identifier"):
-        eid = _patient_of(named, services, scope)
-        trace.patient = named[0].patientId if eid else ""
+        patients = {one.patientId for one in named}
+        trace.patient = patients.pop() if len(patients) == 1 else ""
+        eid = _mhd.enterprise_id(trace.patient, services, scope)
     else:
         eid = _mhd.patient(query, request, services, scope, trace)
     statuses = _mhd.status(query) if named is None or query.all("status") else (APPROVED, DEPRECATED)
@@ -166,13 +166,6 @@ def _named(query: Query, services: MhdServices, scope: Scope) -> list[StoredEntr
 
 def _unique_id(system: str | None, value: str) -> str:
     return unique_id_of({"system": system or URI_SYSTEM, "value": value if ":" in value or system else OID + value})
-
-
-def _patient_of(named: Sequence[StoredEntry], services: MhdServices, scope: Scope) -> str | None:
-    patients = {one.patientId for one in named}
-    if len(patients) != 1:
-        return None
-    return services.documents.identities.enterprise_id(PatientId.parse(patients.pop()), scope)
 
 
 def _sieve(query: Query, named: list[StoredEntry] | None) -> Sieve | None:
@@ -292,11 +285,7 @@ def _included(
     query: Query, matches: Sequence[Json], request: FhirRequest, services: MhdServices, scope: Scope
 ) -> Iterator[Json]:
     if {"DocumentReference:patient", "DocumentReference:subject"} & set(query.includes):
-        subjects = dict.fromkeys(one.get("subject", {}).get("reference", "") for one in matches)
-        for reference in filter(None, subjects):
-            row = services.resources.read("Patient", reference.removeprefix("Patient/"), scope)
-            if row is not None and not row.deleted:
-                yield fhir.parse(row.body)
+        yield from _mhd.subjects(matches, services, scope)
     if "DocumentReference:relatesto" in query.includes:
         here = {one["id"] for one in matches}
         targets = dict.fromkeys(
@@ -314,24 +303,8 @@ def _included(
 def transactions(services: MhdServices) -> tuple[Attached, ...]:
     """The search by both methods, and the read."""
     return (
-        Attached(
-            NUMBER,
-            (QUERY, "E"),
-            lambda method, path: (
-                (method in ("GET", "HEAD") and list(path) == [TYPE])
-                or (method == "POST" and list(path) == [TYPE, "_search"])
-            ),
-            partial(search, services),
-            {TYPE: _CAPABILITY},
-        ),
-        Attached(
-            NUMBER,
-            (QUERY, "E"),
-            lambda method, path: (
-                method in ("GET", "HEAD") and len(path) == 2 and path[0] == TYPE and path[1] != "_search"
-            ),
-            partial(read, services),
-        ),
+        Attached(NUMBER, (QUERY, "E"), partial(_mhd.is_search, TYPE), partial(search, services), {TYPE: _CAPABILITY}),
+        Attached(NUMBER, (QUERY, "E"), partial(_mhd.is_read, TYPE), partial(read, services)),
     )
 
 
