@@ -57,6 +57,7 @@ from gateway.services.persons import Persons
 from gateway.services.persons.describing import describing
 from gateway.services.quality import Quality, make_quality_reader, merged
 from gateway.services.registers import load as load_registers
+from gateway.services.registry.service import RegistryServices
 from gateway.services.search import TYPES, SearchRules, system_aliases
 from gateway.settings import Peer as PeerSettings
 from gateway.settings import Settings, check_may_serve
@@ -260,7 +261,16 @@ class Node:
     def mhd(self, persons: Persons, rules: SearchRules, cursor_key: bytes) -> MhdServices:
         """Documents on the FHIR face."""
         xml = fhir_xml()
-        return MhdServices(self.documents(), persons, self.parts.resources, rules, cursor_key, xml.parse)
+        return MhdServices(
+            self.documents(), persons, self.parts.resources, rules, cursor_key, xml.parse, xml.render, validator().check,
+            self.registry(),
+        )  # fmt: skip
+
+    def registry(self) -> RegistryServices:
+        community = self.settings.community
+        return RegistryServices(
+            self.parts.registering, self.parts.blobs, community.repository, community.id, self.clock, self.chance
+        )
 
     def v2(self) -> V2Services:
         """What the MLLP listener needs."""

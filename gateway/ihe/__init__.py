@@ -5,7 +5,23 @@ from typing import BinaryIO, Final
 
 from gateway.codec import soap
 from gateway.fhir.transactions import Transaction
-from gateway.ihe import _wsdl, iti18, iti38, iti39, iti43, iti44, iti45, iti47, iti51, iti55, iti56, iti66, iti67, iti68
+from gateway.ihe import (
+    _wsdl,
+    iti18,
+    iti38,
+    iti39,
+    iti43,
+    iti44,
+    iti45,
+    iti47,
+    iti51,
+    iti55,
+    iti56,
+    iti65,
+    iti66,
+    iti67,
+    iti68,
+)
 from gateway.ihe._mhd import MhdServices
 from gateway.ihe._soap import Operation, WireResponse, answer
 from gateway.ihe._v3 import V3Services
@@ -45,7 +61,7 @@ FHIR_TYPES: Final = frozenset({"Binary", "List", "DocumentReference"})
 
 def on_fhir(services: MhdServices) -> tuple[Transaction, ...]:
     """The transactions on plain FHIR (MHD), to be attached to the FHIR server."""
-    return tuple(one for module in (iti66, iti67, iti68) for one in module.transactions(services))
+    return tuple(one for module in (iti65, iti66, iti67, iti68) for one in module.transactions(services))
 
 
 def at(path: str) -> tuple[Operation, ...]:

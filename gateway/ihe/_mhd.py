@@ -28,9 +28,11 @@ from gateway.model.caller import Caller, Scope
 from gateway.model.document import APPROVED, DEPRECATED, CodeFilter
 from gateway.model.identity import PatientId
 from gateway.ports import Resources
+from gateway.profiles.finding import Finding
 from gateway.services.documents import DocumentServices, same_community
 from gateway.services.persons import Persons
 from gateway.services.persons.patients import patient_id as logical_id
+from gateway.services.registry.service import RegistryServices
 from gateway.services.search import cursor
 from gateway.services.search.text import fold
 from gateway.services.search.values import FHIR_ID, SearchRules, split
@@ -65,6 +67,11 @@ class MhdServices:
     """Of the ordinary search, which knows the DocumentReferences that are no documents of the registry."""
     cursor_key: bytes
     parse_xml: Callable[[bytes], dict[str, Any]]
+    render_xml: Callable[[dict[str, Any]], bytes]
+    check: Callable[[dict[str, Any]], Sequence[Finding]] = lambda _: ()
+    """Of a resource that somebody sends."""
+    registry: RegistryServices | None = None
+    """None: documents are only read here."""
 
 
 # -- reading a search ------------------------------------------------------------------------------------------------
