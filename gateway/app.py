@@ -60,7 +60,7 @@ from gateway.services.registers import load as load_registers
 from gateway.services.registry.service import RegistryServices
 from gateway.services.search import TYPES, SearchRules, system_aliases
 from gateway.settings import Peer as PeerSettings
-from gateway.settings import Settings, check_may_serve
+from gateway.settings import Settings, check_may_serve, max_upload_bytes
 from gateway.storage.opening import Storage, opened
 from gateway.storage.upgrade import differences
 from gateway.translate.context import Facilities
@@ -221,6 +221,18 @@ class Node:
             scope_of=scope_of,
             clock=self.clock,
             chance=self.chance,
+            changing=self.registry(),
+        )
+
+    def registry(self) -> RegistryServices:
+        """What submissions, updates and removals work with, on whatever wire they come."""
+        return RegistryServices(
+            registering=self.parts.registering,
+            blobs=self.parts.blobs,
+            repository=self.settings.community.repository,
+            clock=self.clock,
+            chance=self.chance,
+            max_document_bytes=self.settings.ingest.max_document_bytes,
         )
 
     def persons(self) -> Persons:
@@ -263,14 +275,7 @@ class Node:
         xml = fhir_xml()
         return MhdServices(
             self.documents(), persons, self.parts.resources, rules, cursor_key, xml.parse, xml.render, validator().check,
-            self.registry(),
         )  # fmt: skip
-
-    def registry(self) -> RegistryServices:
-        community = self.settings.community
-        return RegistryServices(
-            self.parts.registering, self.parts.blobs, community.repository, community.id, self.clock, self.chance
-        )
 
     def v2(self) -> V2Services:
         """What the MLLP listener needs."""
@@ -362,6 +367,7 @@ class Node:
             chance=self.chance,
             mode=self.settings.security.mode,
             max_body_bytes=self.settings.http.max_body_bytes,
+            max_upload_bytes=max_upload_bytes(self.settings),
             counts=counts,
         )
 

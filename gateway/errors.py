@@ -40,6 +40,7 @@ and values stay out of it.
     |   |-- UpdatePatient        it would move an object to another person
     |   |-- UnmodifiableMetadata a restricted update of what may not change
     |   |-- UpdateIdentifier     a logicalID nobody has
+    |   |-- UpdateObjectType     of something that cannot be updated so
     |-- RemoveDocuments          a document that cannot be removed
     |-- Forbidden                policy says no
     |-- Unavailable              a part we need is not reachable
@@ -169,6 +170,9 @@ class UnmodifiableMetadata(UpdateError): ...
 class UpdateIdentifier(UpdateError): ...
 
 
+class UpdateObjectType(UpdateError): ...
+
+
 class RemoveDocuments(GatewayError): ...
 
 
@@ -231,6 +235,7 @@ ERRORS: dict[type[GatewayError], WireCodes] = {
     UpdatePatient: WireCodes("AE", "207", "XDSPatientIDReconciliationError", 422, "business-rule", 1),
     UnmodifiableMetadata: WireCodes("AE", "207", "UnmodifiableMetadataError", 422, "business-rule", 1),
     UpdateIdentifier: WireCodes("AE", "204", "XDSMetadataIdentifierError", 404, "not-found", 1),
+    UpdateObjectType: WireCodes("AE", "207", "XDSObjectTypeError", 422, "business-rule", 1),
     RemoveDocuments: WireCodes("AE", "207", "XDSRemoveDocumentsError", 422, "processing", 1),
     Forbidden: WireCodes("AR", "207", "XDSRegistryError", 403, "forbidden", 1),
     Unavailable: WireCodes("AE", "207", "XDSUnavailableCommunity", 503, "transient", 3),

@@ -305,6 +305,11 @@ def load(path: Path | None, environment: dict[str, str] | None = None) -> Settin
     return settings
 
 
+def max_upload_bytes(settings: Settings) -> int:
+    """The largest body of a message that carries documents: one of the largest document, in base64."""
+    return settings.http.max_body_bytes + settings.ingest.max_document_bytes * 4 // 3
+
+
 def check_may_serve(settings: Settings, roles: Collection[str] = ("http",)) -> None:
     """Open mode is for loopback; enforced mode is not built yet and says so, rather than run without a guard."""
     if settings.security.mode == "enforced":

@@ -55,6 +55,7 @@ XDS = {
     "XDSMetadataUpdateOperationError",
     "XDSMetadataVersionError",
     "XDSMissingDocument",
+    "XDSObjectTypeError",
     "XDSMissingDocumentMetadata",
     "XDSNonIdenticalHash",
     "XDSNonIdenticalSize",

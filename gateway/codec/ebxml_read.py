@@ -113,8 +113,14 @@ def parse_value(text: str) -> list[str]:
 
 def read_retrieve(body: etree._Element) -> tuple[DocumentRequest, ...]:
     """The documents a RetrieveDocumentSetRequest asks for, in its order. Raises BadInput, LimitExceeded."""
-    if body.tag != f"{{{XDS}}}RetrieveDocumentSetRequest":
-        raise BadInput("the body is not xds:RetrieveDocumentSetRequest")
+    return read_requests(body, f"{{{XDS}}}RetrieveDocumentSetRequest")
+
+
+def read_requests(body: etree._Element, name: str) -> tuple[DocumentRequest, ...]:
+    """The same of any element that holds xds:DocumentRequest."""
+    local = name.rpartition("}")[2]
+    if body.tag != name:
+        raise BadInput(f"the body is not {local}")
     wanted = tuple(
         DocumentRequest(
             _child(request, "HomeCommunityId"),
@@ -124,7 +130,7 @@ def read_retrieve(body: etree._Element) -> tuple[DocumentRequest, ...]:
         for request in body.findall(f"{{{XDS}}}DocumentRequest")
     )
     if not wanted:
-        raise BadInput("xds:RetrieveDocumentSetRequest without a DocumentRequest")
+        raise BadInput(f"{local} without a DocumentRequest")
     if len(wanted) > MAX_REQUESTED:
         raise LimitExceeded(f"more than {MAX_REQUESTED} documents asked for at once")
     return wanted

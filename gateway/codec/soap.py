@@ -5,13 +5,14 @@ the sender can read it. Faults are for the envelope, addressing and XML; an erro
 answer with a RegistryErrorList.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from lxml import etree
 
 from gateway.codec import xml
+from gateway.codec.mtom import Part
 from gateway.codec.xml import escape
 from gateway.errors import BadInput
 
@@ -70,6 +71,8 @@ class Envelope:
     headers: tuple[etree._Element, ...] = ()
     reply_to: str = ""
     """Where the answer goes when it does not go back on the same connection; only addresses the reader allowed."""
+    attachments: Mapping[str, Part] = field(default_factory=dict)
+    """The other parts of an MTOM message, and documents that stood inside, by Content-ID."""
 
 
 # -- reading -----------------------------------------------------------------------------------------------------

@@ -10,6 +10,8 @@ from gateway.ihe import (
     iti18,
     iti38,
     iti39,
+    iti41,
+    iti42,
     iti43,
     iti44,
     iti45,
@@ -17,10 +19,15 @@ from gateway.ihe import (
     iti51,
     iti55,
     iti56,
+    iti57,
+    iti61,
+    iti62,
     iti65,
     iti66,
     iti67,
     iti68,
+    iti86,
+    iti92,
 )
 from gateway.ihe._mhd import MhdServices
 from gateway.ihe._soap import Operation, WireResponse, answer
@@ -32,6 +39,8 @@ TRANSACTIONS: Final[tuple[Operation, ...]] = (
     iti18.TRANSACTION,
     iti38.TRANSACTION,
     iti39.TRANSACTION,
+    iti41.TRANSACTION,
+    iti42.TRANSACTION,
     iti43.TRANSACTION,
     iti44.ADD,
     iti44.REVISE,
@@ -46,6 +55,11 @@ TRANSACTIONS: Final[tuple[Operation, ...]] = (
     iti55.ASYNCHRONOUS_ANSWER,
     iti55.DEFERRED_ANSWER,
     iti56.TRANSACTION,
+    iti57.TRANSACTION,
+    iti61.TRANSACTION,
+    iti62.TRANSACTION,
+    iti86.TRANSACTION,
+    iti92.TRANSACTION,
 )
 
 PATHS: Final = tuple(sorted({transaction.path for transaction in TRANSACTIONS}))

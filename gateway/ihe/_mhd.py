@@ -32,7 +32,6 @@ from gateway.profiles.finding import Finding
 from gateway.services.documents import DocumentServices, same_community
 from gateway.services.persons import Persons
 from gateway.services.persons.patients import patient_id as logical_id
-from gateway.services.registry.service import RegistryServices
 from gateway.services.search import cursor
 from gateway.services.search.text import fold
 from gateway.services.search.values import FHIR_ID, SearchRules, split
@@ -70,8 +69,6 @@ class MhdServices:
     render_xml: Callable[[dict[str, Any]], bytes]
     check: Callable[[dict[str, Any]], Sequence[Finding]] = lambda _: ()
     """Of a resource that somebody sends."""
-    registry: RegistryServices | None = None
-    """None: documents are only read here."""
 
 
 # -- reading a search ------------------------------------------------------------------------------------------------

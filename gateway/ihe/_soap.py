@@ -7,15 +7,16 @@ stored before the first byte of the answer is given away.
 import logging
 import traceback
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO, Final, NamedTuple, Protocol
 
 from lxml import etree
 
 from gateway.codec import mtom, soap, xml
 from gateway.codec.ebxml import RegistryError
+from gateway.codec.inline import cut
 from gateway.codec.mtom import OutPart
-from gateway.errors import BadInput, GatewayError, Unavailable, codes_for
+from gateway.errors import BadInput, GatewayError, LimitExceeded, Unavailable, codes_for
 from gateway.model.audit import AuditRecord
 from gateway.model.caller import Caller, Scope
 from gateway.model.clock import Chance
@@ -175,16 +176,21 @@ def read(
 ) -> tuple[soap.Envelope, Operation]:
     """Takes the message out of its packaging (plain or MTOM) and finds its transaction. Raises SoapFault, BadInput."""
     media, parameters = mtom.parse_media_type(content_type or soap.MEDIA_TYPE)
+    # Documents may stand inside the envelope: they are cut out before it is parsed.
+    largest = max((getattr(one, "max_document_bytes", 0) for one in transactions), default=0)
+    attachments: dict[str, mtom.Part] = {}
     if media == mtom.MULTIPART:
-        package = mtom.collect(iter(lambda: body.read(_CHUNK), b""), content_type, services.spool)
-        if package.root.size > xml.REQUEST.max_bytes:
-            raise soap.SoapFault("Sender", f"an envelope larger than {xml.REQUEST.max_bytes} bytes")
-        data = package.root.read()
+        limits = mtom.DEFAULT
+        if largest:
+            limits = replace(limits, part_bytes=largest, total_bytes=2 * largest)
+        package = mtom.collect(iter(lambda: body.read(_CHUNK), b""), content_type, services.spool, limits)
+        attachments.update(package.parts)
+        data = _envelope(package.root.chunks(), services, largest, attachments)
         _, root_parameters = mtom.parse_media_type(package.root.content_type or soap.MEDIA_TYPE)
         stated = parameters.get("action") or root_parameters.get("action", "")
     elif media in (soap.MEDIA_TYPE, "text/xml", "application/xml"):
         # LENIENT: text/xml is SOAP 1.1's type; the envelope itself decides, and a 1.1 one gets VersionMismatch.
-        data = body.read(xml.REQUEST.max_bytes + 1)
+        data = _envelope(iter(lambda: body.read(_CHUNK), b""), services, largest, attachments)
         stated = parameters.get("action", "")
     else:
         raise soap.SoapFault("Sender", "the Content-Type is neither application/soap+xml nor multipart/related")
@@ -199,13 +205,29 @@ def read(
         )
     for transaction in transactions:
         if transaction.action == envelope.action:
-            return envelope, transaction
+            return replace(envelope, attachments=attachments), transaction
     raise soap.SoapFault(
         "Sender",
         "no transaction with this wsa:Action is answered here",
         subcodes=("wsa:ActionNotSupported",),
         relates_to=envelope.message_id,
     )
+
+
+def _envelope(
+    pieces: Iterable[bytes], services: SoapServices, largest: int, attachments: dict[str, mtom.Part]
+) -> bytes:
+    """The envelope's bytes; its documents, of at most `largest` bytes each, go to `attachments`."""
+    if largest:
+        data, inside = cut(pieces, services.spool, max_envelope=xml.REQUEST.max_bytes, max_document=largest)
+        attachments.update(inside)
+        return data
+    whole = bytearray()
+    for piece in pieces:
+        whole += piece
+        if len(whole) > xml.REQUEST.max_bytes:
+            raise LimitExceeded(f"an envelope larger than {xml.REQUEST.max_bytes} bytes")
+    return bytes(whole)
 
 
 def _respond(

@@ -228,18 +228,19 @@ def _clean(resource: Json) -> Json:
 
 def _stored(services: MhdServices, provided: Provided, caller: Caller, trace: Trace) -> Submitted | FhirResponse:
     """The submission after its commit, which holds the audit record too; or why there is none."""
-    assert services.registry is not None and provided.submission is not None
+    registry = services.documents.changing
+    assert registry is not None and provided.submission is not None
     metadata = Metadata(
         (provided.submission,), tuple(provided.entries), tuple(provided.folders), tuple(provided.associations)
     )
     try:
         received = {
-            uuid: services.registry.blobs.receive(_pieces(content), services.registry.max_document_bytes)
+            uuid: registry.blobs.receive(_pieces(content), registry.max_document_bytes)
             for uuid, content in provided.documents.items()
         }
         trace.object = provided.submission.uniqueId
         audit = lambda submitted: trace.record(caller, 0, f"{len(received)} documents")  # noqa: E731
-        submitted = submit(services.registry, Submission(metadata, audit, received))
+        submitted = submit(registry, Submission(metadata, audit, received))
     except GatewayError as error:
         named = repository_error(error)
         # A document that is not there is no address that is not there.
@@ -319,7 +320,7 @@ def _warning(code: str, text: str, where: str) -> Json:
 
 
 def transactions(services: MhdServices) -> tuple[Attached, ...]:
-    if services.registry is None:
+    if services.documents.changing is None:
         return ()
     return (
         Attached(

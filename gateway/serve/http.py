@@ -40,6 +40,8 @@ from gateway.serve.persons_api import PersonsApi, register
 from gateway.services.search import TYPES
 
 QUERY_TYPES = ("lab", "rx", "documents")
+UPLOADS = frozenset({"/xds/repository"})
+"""Paths of messages that carry documents; their handlers read them in pieces."""
 ALL_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 MAX_DEADLINE_S = 300.0
 _SECURITY_HEADERS = (
@@ -83,6 +85,8 @@ class HttpServices:
     chance: Chance
     mode: str = "open"
     max_body_bytes: int = 16 * 1024 * 1024
+    max_upload_bytes: int = 16 * 1024 * 1024
+    """The same for a message that carries documents (UPLOADS)."""
     counts: Callable[[], str] = str
     """Metrics of the other roles of this process, as Prometheus text."""
 
@@ -141,6 +145,7 @@ def _around_requests(app: Flask, services: HttpServices, metrics: Metrics) -> No
     def begin() -> Response | None:
         g.started_s = services.clock.monotonic()
         g.request_id = str(services.chance.new_uuid())
+        request.max_content_length = _limit(services) + 1
         if services.mode == "open" and not is_loopback_name(request.host):
             return _plain(421, "open mode answers to loopback names only (localhost, 127.0.0.1)\n")
         if request.headers.get("Content-Encoding", "identity") != "identity":
@@ -258,7 +263,11 @@ class _Body(io.RawIOBase):
 
 
 def _body(services: HttpServices) -> BinaryIO:
-    return cast(BinaryIO, io.BufferedReader(_Body(services.max_body_bytes), 64 * 1024))
+    return cast(BinaryIO, io.BufferedReader(_Body(_limit(services)), 64 * 1024))
+
+
+def _limit(services: HttpServices) -> int:
+    return services.max_upload_bytes if request.path in UPLOADS else services.max_body_bytes
 
 
 def _api(app: Flask, services: HttpServices) -> None:
@@ -353,7 +362,7 @@ def _audit_failure(services: HttpServices, status: int, transaction: str = "http
 
 def _refusal(services: HttpServices, route: str, error: Exception) -> Response:
     if isinstance(error, RequestEntityTooLarge):
-        error = LimitExceeded(f"the body is larger than {services.max_body_bytes} bytes")
+        error = LimitExceeded(f"the body is larger than {_limit(services)} bytes")
     if isinstance(error, HTTPException):
         headers = {name: value for name, value in error.get_headers() if name == "Allow"}
         return _problem(route, error.code or 500, "not-supported", f"{error.name.lower()}", headers)

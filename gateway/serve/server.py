@@ -12,7 +12,7 @@ from waitress import create_server  # type: ignore[import-untyped]
 
 from gateway.errors import Unavailable
 from gateway.serve.logs import log_to_stderr
-from gateway.settings import Settings, check_may_serve
+from gateway.settings import Settings, check_may_serve, max_upload_bytes
 
 _STOP_WITHIN_S = 5.0
 _HEADER_BYTES = 32 * 1024
@@ -53,7 +53,7 @@ class HttpServer:
                 port=settings.http.port,
                 threads=settings.http.threads,
                 ident=None,
-                max_request_body_size=settings.http.max_body_bytes,
+                max_request_body_size=max_upload_bytes(settings),
                 max_request_header_size=_HEADER_BYTES,
                 channel_timeout=_IDLE_S,
                 connection_limit=_CONNECTIONS,

@@ -22,6 +22,7 @@ from gateway.model.clock import Chance, Clock
 from gateway.model.document import StoredEntry
 from gateway.model.identity import PatientId
 from gateway.ports import AuditLog, Blobs, Documents, Identities, Registry
+from gateway.services.registry.service import RegistryServices
 
 _CHUNK: Final = 64 * 1024
 _OID: Final = "urn:oid:"
@@ -52,6 +53,8 @@ class DocumentServices:
     clock: Clock = field(default_factory=Clock)
     chance: Chance = field(default_factory=Chance)
     spool: Callable[[], BinaryIO] = spool
+    changing: RegistryServices | None = None
+    """What changes the registry; None: this node only answers."""
     max_results: int = 1000
     """More documents than this answer a query with TooManyResults."""
     held_bytes: int = 8 * 1024 * 1024
@@ -138,7 +141,7 @@ def retrieve(services: DocumentServices, wanted: Iterable[Wanted], scope: Scope,
     room = services.held_bytes
     for request in ours:
         entry = entries.get(request.documentUniqueId)
-        if entry is None or entry.repositoryUniqueId != request.repositoryUniqueId:
+        if entry is None or not entry.blob or entry.repositoryUniqueId != request.repositoryUniqueId:
             failed.append((request, UnknownDocument("no such document here")))
         elif entry.uniqueId not in found:
             try:

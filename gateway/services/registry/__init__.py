@@ -1,0 +1,1 @@
+"""What changes the document registry: submissions, metadata updates, removals. Knows no wire."""
