@@ -9,7 +9,7 @@ from typing import BinaryIO, Literal, NamedTuple, Protocol, TypeVar
 
 from gateway.model.audit import AuditRecord
 from gateway.model.caller import Scope
-from gateway.model.document import Association, DocumentQuery, StoredEntry
+from gateway.model.document import Association, DocumentQuery, Shown, StoredEntry
 from gateway.model.identity import Facts, Linked, Pair, PatientId, Statement
 from gateway.model.ingest import Applied, FileOutcome, Kept, KeptBlob, KeptObject, Reject, Seen
 from gateway.model.outcome import StayEvent
@@ -42,6 +42,10 @@ class Documents(Protocol):
 
     def find(self, query: DocumentQuery, scope: Scope) -> list[StoredEntry]:
         """Ordered by creationTime, newest first, then entryUUID. Raises TooManyResults above query.limit."""
+
+    def shown(self, patient: PatientId, query: DocumentQuery, scope: Scope) -> list[Shown] | None:
+        """`find` for whoever this id means, instead of query.patient, and only what an answer shows; None: the scope
+        knows nobody by it."""
 
     def find_of_many(self, query: DocumentQuery, patients: Sequence[str] | None, scope: Scope) -> list[StoredEntry]:
         """`find` for these enterprise ids instead of query.patient; None: not limited by patient."""

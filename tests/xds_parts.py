@@ -15,7 +15,7 @@ from gateway.ihe._soap import WireResponse
 from gateway.model.audit import AuditRecord
 from gateway.model.caller import UNRESTRICTED, Caller, Scope
 from gateway.model.clock import Chance, Clock
-from gateway.model.document import APPROVED, Association, DocumentEntry, DocumentQuery, StoredEntry
+from gateway.model.document import APPROVED, Association, DocumentEntry, DocumentQuery, Shown, StoredEntry
 from gateway.model.identity import PatientId
 from gateway.model.registry_query import ContentQuery, FolderQuery, SubmissionSetQuery
 from gateway.services.documents import DocumentServices
@@ -78,6 +78,7 @@ class MemoryDocuments:
     and the scope."""
 
     rows: list[StoredEntry] = field(default_factory=list)
+    identities: "MemoryIdentities" = field(default_factory=lambda: MemoryIdentities())
     asked: list[tuple[object, Scope]] = field(default_factory=list)
     error: Exception | None = None
 
@@ -93,6 +94,13 @@ class MemoryDocuments:
         if len(hits) > query.limit:
             raise TooManyResults("too many")
         return hits
+
+    def shown(self, patient: PatientId, query: DocumentQuery, scope: Scope) -> list[Shown] | None:
+        eid = self.identities.enterprise_id(patient, scope)
+        if eid is None:
+            return None
+        found = self.find(replace(query, patient=eid), scope)
+        return [Shown(one[0], one[2], one.availabilityStatus, one.xml, one.objectType, one.time) for one in found]
 
     def find_of_many(self, query: DocumentQuery, patients: Sequence[str] | None, scope: Scope) -> list[StoredEntry]:
         self.asked.append((query, scope))
@@ -209,7 +217,8 @@ def make_node() -> Node:
     bundle, original, _ = document_pair()
     documents = MemoryDocuments([stored(bundle), stored(original)])
     blobs = MemoryBlobs({bundle.blob: b'{"resourceType":"Bundle"}', original.blob: b"MSH|000000011000354"})
-    identities = MemoryIdentities({PATIENT: EID, PatientId("0001000052", FACILITY): EID, PatientId("M1", MEDICAL): EID})
+    identities = documents.identities
+    identities.known.update({PATIENT: EID, PatientId("0001000052", FACILITY): EID, PatientId("M1", MEDICAL): EID})
     audit = MemoryAudit()
     services = DocumentServices(
         documents,

@@ -32,7 +32,7 @@ from gateway.codec.ebxml_parts import (
 )
 from gateway.codec.xml import escape
 from gateway.model.code import Code
-from gateway.model.document import FOLDER, ON_DEMAND, Association, DocumentEntry, StoredEntry
+from gateway.model.document import FOLDER, ON_DEMAND, Association, DocumentEntry, Shown, StoredEntry
 
 RIM: Final = "urn:oasis:names:tc:ebxml-regrep:xsd:rim:3.0"
 RS: Final = "urn:oasis:names:tc:ebxml-regrep:xsd:rs:3.0"
@@ -103,13 +103,13 @@ def splice(xml: bytes, *, home: str, patient_id: str, status: str, time: str = "
     return xml.replace(_TIME, _bytes(time), 1) if time else xml
 
 
-def complete(stored: StoredEntry, home: str) -> bytes:
+def complete(stored: StoredEntry | Shown, home: str) -> bytes:
     """A stored object as an answer shows it."""
     time = stored.time if stored.objectType == FOLDER else ""
     return splice(stored.xml, home=home, patient_id=stored.patientId, status=stored.availabilityStatus, time=time)
 
 
-def complete_all(found: Iterable[StoredEntry | Association], home: str) -> list[bytes]:
+def complete_all(found: Iterable[StoredEntry | Shown | Association], home: str) -> list[bytes]:
     """`complete`, or `render_association`, for a whole answer: pieces to be joined, each stored byte copied once."""
     attribute = b' home="%s"' % _bytes(home) if home else b""
     pieces: list[bytes] = []
@@ -209,11 +209,16 @@ def registry_error_list(errors: tuple[RegistryError, ...]) -> str:
 
 def adhoc_query_response(status: str, errors: tuple[RegistryError, ...], objects: Iterable[bytes]) -> bytes:
     """query:AdhocQueryResponse around rendered objects; the list is there even when it is empty."""
+    return b"".join(adhoc_query_pieces(status, errors, objects))
+
+
+def adhoc_query_pieces(status: str, errors: tuple[RegistryError, ...], objects: Iterable[bytes]) -> list[bytes]:
+    """`adhoc_query_response` before it is joined."""
     head = (
         f'<query:AdhocQueryResponse xmlns:query="{QUERY}" xmlns:rim="{RIM}" status="{status}">'
         f"{registry_error_list(errors)}<rim:RegistryObjectList>"
     )
-    return b"".join((head.encode(), *objects, b"</rim:RegistryObjectList></query:AdhocQueryResponse>"))
+    return [head.encode(), *objects, b"</rim:RegistryObjectList></query:AdhocQueryResponse>"]
 
 
 class DocumentResponse(NamedTuple):

@@ -5,7 +5,7 @@ the sender can read it. Faults are for the envelope, addressing and XML; an erro
 answer with a RegistryErrorList.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -151,14 +151,21 @@ def _check_version(root: etree._Element) -> None:
 
 
 def _split(root: etree._Element) -> tuple[tuple[etree._Element, ...], etree._Element | None]:
-    namespace = etree.QName(root).namespace
-    header, bodies = root.find(f"{{{namespace}}}Header"), list(root.iterchildren(f"{{{namespace}}}Body"))
-    if len(bodies) != 1:
+    prefix = str(root.tag).removesuffix("Envelope")
+    header_name, body_name = f"{prefix}Header", f"{prefix}Body"
+    header: etree._Element | None = None
+    bodies = []
+    for child in root:
+        if child.tag == body_name:
+            bodies.append(child)
+        elif child.tag == header_name and header is None:
+            header = child
+    if len(bodies) != 1 or not prefix:
         raise SoapFault("Sender", "the envelope has no single soap:Body")
     children = [child for child in bodies[0] if isinstance(child.tag, str)]
     if len(children) > 1:
         raise SoapFault("Sender", "soap:Body holds more than one element")
-    headers = () if header is None else tuple(child for child in header if isinstance(child.tag, str))
+    headers = () if header is None else tuple([child for child in header if isinstance(child.tag, str)])
     return headers, children[0] if children else None
 
 
@@ -218,9 +225,15 @@ def _reply_to(headers: tuple[etree._Element, ...], message_id: str, may_reply: C
 
 
 def answer(
-    action: str, message_id: str, relates_to: str, body: bytes, *, to: str = ANONYMOUS, headers: str = ""
+    action: str,
+    message_id: str,
+    relates_to: str,
+    body: bytes | Sequence[bytes],
+    *,
+    to: str = ANONYMOUS,
+    headers: str = "",
 ) -> bytes:
-    """A response envelope around a rendered body; `message_id` and `relates_to` are URIs such as urn:uuid:..., `to` is
+    """A response envelope around a rendered body (large ones in pieces, joined once); `message_id` and `relates_to` are URIs such as urn:uuid:..., `to` is
     where an asynchronous one is delivered, `headers` are further header blocks."""
     related = f"<wsa:RelatesTo>{escape(relates_to)}</wsa:RelatesTo>" if relates_to else ""
     return _envelope(
@@ -241,12 +254,13 @@ def request(action: str, message_id: str, to: str, body: bytes) -> bytes:
     )
 
 
-def _envelope(headers: str, body: bytes) -> bytes:
+def _envelope(headers: str, body: bytes | Sequence[bytes]) -> bytes:
     head = (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
         f'<soap:Envelope xmlns:soap="{SOAP}" xmlns:wsa="{WSA}"><soap:Header>{headers}</soap:Header><soap:Body>'
     )
-    return b"".join((head.encode(), body, b"</soap:Body></soap:Envelope>"))
+    inside = (body,) if isinstance(body, bytes) else body
+    return b"".join((head.encode(), *inside, b"</soap:Body></soap:Envelope>"))
 
 
 def fault(found: SoapFault, message_id: str) -> bytes:

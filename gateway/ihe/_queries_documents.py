@@ -76,11 +76,9 @@ def find_documents(asked: Asked) -> Found:
     domain: who has a hospital's number at hand can ask with it.
     """
     patient = asked.given[_PATIENT.name]
-    enterprise_id = asked.enterprise_id(patient)
-    if enterprise_id is None:
-        return Found(patient=str(patient), known=False)
-    wanted = document_query(asked.given, enterprise_id, asked.limit, references=asked.references)
-    return Found(tuple(asked.services.documents.find(wanted, asked.scope)), patient=str(patient))
+    wanted = document_query(asked.given, "", asked.limit, references=asked.references)
+    found = asked.services.documents.shown(patient, wanted, asked.scope)
+    return Found(tuple(found or ()), patient=str(patient), known=found is not None)
 
 
 def named_documents(asked: Asked) -> list[StoredEntry]:

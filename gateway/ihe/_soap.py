@@ -37,9 +37,10 @@ _UNDERSTOOD: Final = frozenset({f"{{{soap.WSSE}}}Security", f"{{{XCPD}}}Correlat
 
 
 class Payload(NamedTuple):
-    """What a transaction answers with: the element inside soap:Body, and document parts for MTOM."""
+    """What a transaction answers with: the element inside soap:Body (a large one in pieces), and document parts for
+    MTOM."""
 
-    body: bytes
+    body: bytes | Sequence[bytes]
     parts: tuple[OutPart, ...] = ()
 
 

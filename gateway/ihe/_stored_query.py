@@ -24,6 +24,7 @@ from gateway.model.document import (
     STABLE,
     Association,
     CodeFilter,
+    Shown,
     StoredEntry,
 )
 from gateway.model.identity import PatientId
@@ -75,7 +76,7 @@ class Asked(NamedTuple):
 class Found(NamedTuple):
     """What answers a query, in the order of the answer."""
 
-    objects: tuple[StoredEntry, ...] = ()
+    objects: tuple[StoredEntry | Shown, ...] = ()
     associations: tuple[Association, ...] = ()
     patient: str = ""
     """CX whose data these are."""

@@ -34,7 +34,7 @@ def render(query: AdhocQuery | None, result: Result, services: DocumentServices)
     else:
         objects = ebxml.complete_all(result.found, home)
     status = ebxml.status_of(result.errors, bool(objects))
-    return Payload(ebxml.adhoc_query_response(status, result.errors, objects))
+    return Payload(ebxml.adhoc_query_pieces(status, result.errors, objects))
 
 
 TRANSACTION = Transaction(

@@ -269,6 +269,18 @@ class StoredEntry(NamedTuple):
     """creationTime, submissionTime or lastUpdateTime (DTM, UTC)."""
 
 
+class Shown(NamedTuple):
+    """What an answer shows of a stored object; names and meaning as in StoredEntry."""
+
+    entryUUID: str
+    patientId: str
+    availabilityStatus: str
+    xml: bytes
+    """Empty where only references are wanted."""
+    objectType: str
+    time: str
+
+
 ObjectKind = Literal["document", "submissionset", "folder"]
 
 

@@ -10,12 +10,25 @@ from gateway.model.document import (
     Association,
     CodeFilter,
     DocumentQuery,
+    Shown,
     StoredEntry,
 )
+from gateway.model.identity import PatientId
 from gateway.storage.engines import Lookups
+from gateway.storage.identities import IdentityTable
 from gateway.storage.reads import Where, object_scope
-from gateway.storage.registry import RegistryTable, between, codes, has, likes
+from gateway.storage.registry import RegistryTable, between, codes, has, likes, newest_first
 
+# Who an id means, and the id they are shown by: one step of the statement that reads their documents.
+_PERSON = (
+    "WITH p(eid) AS (SELECT coalesce((SELECT eid FROM identity WHERE authority = ? AND value = ?), ?)),"
+    " f(cx) AS (SELECT coalesce((SELECT min(i.value) FROM identity i WHERE i.eid = p.eid AND i.authority = ?), p.eid)"
+    " || ? FROM p)"
+)
+_SHOWN = (
+    f'{_PERSON} SELECT d."entryUUID", f.cx, d.status, {{xml}}, d."objectType", d.time'
+    " FROM p CROSS JOIN f CROSS JOIN registry_object d WHERE d.eid = p.eid AND {where} LIMIT {limit:d}"
+)
 _SINGLE = ("classCode", "typeCode", "formatCode", "practiceSettingCode", "healthcareFacilityTypeCode")
 _PAGE = 500
 """Rows of `originals` read at a time."""
@@ -24,16 +37,29 @@ _PAGE = 500
 class DocumentTable:
     """ports.Documents over one database."""
 
-    def __init__(self, lookups: Lookups, registry: RegistryTable) -> None:
-        self._ask, self._registry = lookups, registry
+    def __init__(self, lookups: Lookups, registry: RegistryTable, identities: IdentityTable, domain: str) -> None:
+        self._ask, self._registry, self._identities, self._domain = lookups, registry, identities, domain
 
     def find(self, query: DocumentQuery, scope: Scope) -> list[StoredEntry]:
         where = Where()
         where.add("d.eid = ?", query.patient)
         _conditions(query, where)
-        if query.references:
-            return self._registry.found(where, scope, query.limit, references=True)
-        return self._registry.found_of(query.patient, where, scope, query.limit)
+        return self._registry.found(where, scope, query.limit, references=query.references)
+
+    def shown(self, patient: PatientId, query: DocumentQuery, scope: Scope) -> list[Shown] | None:
+        if scope.excluded_facilities and self._identities.enterprise_id(patient, scope) is None:
+            return None  # the whole person may be hidden, whatever documents there are
+        where = Where()
+        _conditions(query, where)
+        object_scope(scope, where)
+        own = patient.value if patient.authority == self._domain else None
+        sql = _SHOWN.format(xml="NULL" if query.references else "d.xml", where=where, limit=query.limit + 1)
+        rows = self._ask.rows(
+            sql, [patient.authority, patient.value, own, self._domain, f"^^^&{self._domain}&ISO", *where.values]
+        )
+        if not rows and self._identities.enterprise_id(patient, scope) is None:
+            return None
+        return list(map(Shown._make, newest_first(rows, query.limit)))
 
     def find_of_many(self, query: DocumentQuery, patients: Sequence[str] | None, scope: Scope) -> list[StoredEntry]:
         where = Where()

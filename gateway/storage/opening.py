@@ -77,7 +77,7 @@ def open_storage(url: str, objects: Objects, *, affinity_domain: str, derive: De
         engine=engine,
         writer=writer,
         resources=ResourceTable(engine),
-        documents=DocumentTable(lookups, registry),
+        documents=DocumentTable(lookups, registry, identities, affinity_domain),
         registry=registry,
         registering=RegistryStore(writer, clock, affinity_domain),
         blobs=blobs,

@@ -24,14 +24,13 @@ from gateway.model.registry_query import ContentQuery, FolderQuery, Range, Submi
 from gateway.storage.engines import CHUNK, Lookups
 from gateway.storage.reads import Where, listed, object_scope
 
-# In the order of StoredEntry, but for the patient: a mark where it is one person, the enterprise id where it may be many.
+# In the order of StoredEntry, with the enterprise id for the patient.
 _OBJECT = (
-    'd."entryUUID", d."uniqueId", {patient}, d."repositoryUniqueId", d."mimeType", d.blob, d.size, d.hash, d.status,'
+    'd."entryUUID", d."uniqueId", d.eid, d."repositoryUniqueId", d."mimeType", d.blob, d.size, d.hash, d.status,'
     ' {xml}, d."objectType", d.lid, d.version, d.time FROM registry_object d'
 )
-_ONE = f"SELECT {_OBJECT.format(patient='?', xml='d.xml')}"
-_MANY = f"SELECT {_OBJECT.format(patient='d.eid', xml='d.xml')}"
-_BARE = f"SELECT {_OBJECT.format(patient='d.eid', xml='NULL')}"
+_WHOLE = f"SELECT {_OBJECT.format(xml='d.xml')}"
+_BARE = f"SELECT {_OBJECT.format(xml='NULL')}"
 _FED = "SELECT min(value) FROM identity WHERE eid = ? AND authority = ?"
 _ASSOCIATION = (
     'SELECT a."entryUUID", a.type, source."entryUUID", target."entryUUID", inside."entryUUID", a.status, a.lid,'
@@ -83,15 +82,9 @@ class RegistryTable:
     def found(self, where: Where, scope: Scope, limit: int, *, references: bool = False) -> list[StoredEntry]:
         """Newest first, then by entryUUID. Raises TooManyResults."""
         object_scope(scope, where)
-        select = _BARE if references else _MANY
+        select = _BARE if references else _WHOLE
         rows = self._ask.rows(f"{select} WHERE {where} LIMIT {limit + 1:d}", where.values)
         return self._shown(newest_first(rows, limit))
-
-    def found_of(self, eid: str, where: Where, scope: Scope, limit: int) -> list[StoredEntry]:
-        """`found`, where all are of one person."""
-        object_scope(scope, where)
-        rows = self._ask.rows(f"{_ONE} WHERE {where} LIMIT {limit + 1:d}", [self._patient_id(eid), *where.values])
-        return list(map(StoredEntry._make, newest_first(rows, limit)))
 
     # -- by id
 
@@ -118,7 +111,7 @@ class RegistryTable:
             for one in query.confidentialityCode:
                 has(where, "confidentialityCode", codes(one, "c.code", "c.scheme"))
             object_scope(scope, where)
-            rows += self._ask.rows(f"{_MANY} WHERE {where} ORDER BY d.n", where.values)
+            rows += self._ask.rows(f"{_WHOLE} WHERE {where} ORDER BY d.n", where.values)
         return self._shown(rows)
 
     def among(
@@ -135,7 +128,7 @@ class RegistryTable:
             if types:
                 where.among('d."objectType"', types)
             object_scope(scope, where)
-            rows += self._ask.rows(f"{_MANY} WHERE {where} ORDER BY d.n", where.values)
+            rows += self._ask.rows(f"{_WHOLE} WHERE {where} ORDER BY d.n", where.values)
         return self._shown(rows)
 
     # -- associations
