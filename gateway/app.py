@@ -19,8 +19,9 @@ from gateway.codec.mllp import Block
 from gateway.codec.packing import pack
 from gateway.errors import ConfigurationError, InvalidParameter
 from gateway.fhir.server import FhirServices
-from gateway.ihe import iti10, iti46
+from gateway.ihe import iti10, iti46, iti53
 from gateway.ihe._client import Call, Peer, Poster
+from gateway.ihe._dsub import DsubServices
 from gateway.ihe._held import Held
 from gateway.ihe._later import Deliveries, allowed
 from gateway.ihe._mhd import MhdServices
@@ -41,6 +42,7 @@ from gateway.serve.metrics import MllpMetrics
 from gateway.serve.mllp import MllpServer
 from gateway.serve.server import HttpServer, Listener, Together, run_until_signal
 from gateway.serve.worker import Worker
+from gateway.services.broker import Broker
 from gateway.services.documents import DocumentServices
 from gateway.services.federate import Ask, Community, Question, ask_all, own_registry
 from gateway.services.feed import Feed, Readers
@@ -224,6 +226,19 @@ class Node:
             changing=self.registry(),
         )
 
+    def dsub(self) -> DsubServices:
+        return DsubServices(self.broker(), self.parts.audit, scope_of, self.chance)
+
+    def broker(self) -> Broker:
+        """Tells subscribers of new documents."""
+        parts, base = self.parts, self.settings.http.url
+        peers = [*self.settings.notifications.addresses, *(peer.fhir for peer in self.settings.peers)]
+        return Broker(
+            parts.subscriptions, parts.outbox, parts.registry, parts.identities, parts.audit, scope_of,
+            allowed(peers, loopback=self.settings.security.mode == "open"), base, self.clock, self.chance,
+            {"dsub": iti53.sender(_session(), self.chance, base, self.settings.community.id)},
+        )  # fmt: skip
+
     def registry(self) -> RegistryServices:
         """What submissions, updates and removals work with, on whatever wire they come."""
         return RegistryServices(
@@ -350,10 +365,10 @@ class Node:
     def http(
         self, ready: Mapping[str, Any], counts: Callable[[], str] = str, later: Later | None = None
     ) -> HttpServices:
-        documents, persons = self.documents(), self.v3(later)
+        documents, persons, dsub = self.documents(), self.v3(later), self.dsub()
 
         def soap(path: str, content_type: str, body: BinaryIO, caller: Caller) -> WireResponse:
-            services = persons if path in ihe.PERSON_PATHS else documents
+            services = dsub if path == "/dsub" else persons if path in ihe.PERSON_PATHS else documents
             return ihe.dispatch(path, content_type, body, services, caller)
 
         return HttpServices(
@@ -467,7 +482,7 @@ def serve(settings: Settings, roles: tuple[str, ...] = ROLES, *, announce: Calla
             shown = counts.render if "mllp" in roles else str
             http = HttpServer(settings, create_app(node.http(listening, shown, later)))
             listening["http"] = lambda: http.listening
-            listeners.append(http)
+            listeners += [http, Worker(node.broker().run_once)]
         if "mllp" in roles:
             mllp = _mllp(node, counts)
             listening["mllp"] = lambda: mllp.listening

@@ -81,10 +81,10 @@ def settings(directory: Path, **more: Any) -> Settings:
 
 
 @contextmanager
-def face(directory: Path, *, fed: bool = True, clock: Clock | None = None, **more: Any) -> Iterator[Face]:
+def face(directory: Path, only: str = "", *, clock: Clock | None = None, **more: Any) -> Iterator[Face]:
     chosen = settings(directory, **more)
     with app.storage(chosen, clock) as parts:
-        if fed:
-            app.ingestor(chosen, parts, facility=FACILITY).run([str(DEMO)], rejects_file=directory / "rejects")
+        files = [str(file) for file in sorted(DEMO.rglob(f"*_{only}_*"))] if only else [str(DEMO)]
+        app.ingestor(chosen, parts, facility=FACILITY).run(files, rejects_file=directory / "rejects")
         node = app.Node(chosen, parts, clock or Clock())
         yield Face(node.fhir(), parts, chosen)

@@ -17,6 +17,8 @@ from gateway.ihe import (
     iti45,
     iti47,
     iti51,
+    iti52,
+    iti54,
     iti55,
     iti56,
     iti57,
@@ -26,9 +28,11 @@ from gateway.ihe import (
     iti66,
     iti67,
     iti68,
+    iti69,
     iti86,
     iti92,
 )
+from gateway.ihe._dsub import DsubServices
 from gateway.ihe._mhd import MhdServices
 from gateway.ihe._soap import Operation, WireResponse, answer
 from gateway.ihe._v3 import V3Services
@@ -50,6 +54,9 @@ TRANSACTIONS: Final[tuple[Operation, ...]] = (
     iti47.CONTINUATION,
     iti47.CANCEL,
     iti51.TRANSACTION,
+    iti52.SUBSCRIBE,
+    iti52.UNSUBSCRIBE,
+    iti54.TRANSACTION,
     iti55.NOW,
     iti55.DEFERRED,
     iti55.ASYNCHRONOUS_ANSWER,
@@ -58,6 +65,9 @@ TRANSACTIONS: Final[tuple[Operation, ...]] = (
     iti57.TRANSACTION,
     iti61.TRANSACTION,
     iti62.TRANSACTION,
+    iti69.CREATE,
+    iti69.DESTROY,
+    iti69.PULL,
     iti86.TRANSACTION,
     iti92.TRANSACTION,
 )
@@ -84,7 +94,7 @@ def at(path: str) -> tuple[Operation, ...]:
 
 
 def dispatch(
-    path: str, content_type: str, body: BinaryIO, services: DocumentServices | V3Services, caller: Caller
+    path: str, content_type: str, body: BinaryIO, services: DocumentServices | V3Services | DsubServices, caller: Caller
 ) -> WireResponse:
     """Answers one POST to an endpoint of PATHS. The body of the answer may be a stream and is to be read once.
 

@@ -27,6 +27,9 @@ QUERIES = {
     "SELECT n FROM association WHERE lid <> '' AND lid = 'l'": "ix_association_lid",
     "SELECT n FROM contribution WHERE n = 1 ORDER BY live DESC, rank, source_time DESC, hash DESC LIMIT 1":
         "ix_contribution_best",
+    "SELECT n FROM notification WHERE state = 'open' ORDER BY n": "ix_notification_open",
+    "SELECT n FROM notification WHERE state = 'parked' ORDER BY n": "ix_notification_parked",
+    "SELECT n FROM notification WHERE subscription = 's' AND state = 'held' ORDER BY n": "ix_notification_subscription",
     "SELECT n FROM outbox WHERE done IS NULL ORDER BY n": "ix_outbox_open",
 }  # fmt: skip
 
