@@ -21,13 +21,15 @@ from gateway.errors import ConfigurationError, InvalidParameter
 from gateway.fhir.audit_events import Trail
 from gateway.fhir.server import FhirServices
 from gateway.fhir.trust import TrustFaces
-from gateway.ihe import iti10, iti46, iti64
+from gateway.ihe import iti10, iti46, iti53, iti64
 from gateway.ihe._client import Call, Peer, Poster, nobody
 from gateway.ihe._continuation import KEPT as POINTERS
 from gateway.ihe._continuation import KEPT_S as POINTERS_S
 from gateway.ihe._continuation import Continuations
+from gateway.ihe._dsub import DsubServices
 from gateway.ihe._held import Held, Remembered
 from gateway.ihe._later import Deliveries, allowed
+from gateway.ihe._mhd import MhdServices
 from gateway.ihe._mllp_client import plain
 from gateway.ihe._remembered import CONTINUATION, CORRELATIONS, QUERY
 from gateway.ihe._soap import Asker, WireResponse
@@ -56,6 +58,7 @@ from gateway.serve.trust_work import TrustParts, works
 from gateway.serve.worker import Worker
 from gateway.services.break_glass import EmergencyDesk
 from gateway.services.break_glass import Rules as EmergencyRules
+from gateway.services.broker import Broker
 from gateway.services.consent import ConsentDesk
 from gateway.services.documents import DocumentServices
 from gateway.services.federate import Ask, Community, Question, ask_all, own_registry
@@ -324,7 +327,7 @@ class Node:
             scope_of=self.scope_of,
             clock=self.clock,
             chance=self.chance,
-            registry=self.registry(),
+            changing=self.registry(),
             ondemand=self.ondemand(),
         )
 
@@ -338,6 +341,19 @@ class Node:
             registry=self.registry(),
             snapshots=self.settings.soap.keep_snapshots,
         )
+
+    def dsub(self) -> DsubServices:
+        return DsubServices(self.broker(), self.parts.audit, self.scope_of, self.chance)
+
+    def broker(self) -> Broker:
+        """Tells subscribers of new documents."""
+        parts, base = self.parts, self.settings.http.url
+        peers = [*self.settings.notifications.addresses, *(peer.fhir for peer in self.settings.peers)]
+        return Broker(
+            parts.subscriptions, parts.outbox, parts.registry, parts.identities, parts.audit, self.scope_of,
+            allowed(peers, loopback=self.settings.security.mode == "open"), base, self.clock, self.chance,
+            {"dsub": iti53.sender(cast(Poster, self._session()), self.chance, base, self.settings.community.id)},
+        )  # fmt: skip
 
     def registry(self) -> RegistryServices:
         """What submissions, updates and removals work with, on whatever wire they come."""
@@ -388,21 +404,23 @@ class Node:
 
     def fhir(self) -> FhirServices:
         community, http = self.settings.community, self.settings.http
+        rules = SearchRules(
+            base=f"{http.url}/fhir",
+            aliases=system_aliases(tuple(one.authority() for one in self.settings.authorities)),
+            affinity_domain=community.affinity_domain,
+        )
+        cursor_key, persons = self.chance.token(32), self.persons()
         return FhirServices(
             resources=GuardedResources(self.parts.resources, self.guard())
             if self.is_enforced
             else self.parts.resources,
             audit=self.parts.audit,
-            rules=SearchRules(
-                base=f"{http.url}/fhir",
-                aliases=system_aliases(tuple(one.authority() for one in self.settings.authorities)),
-                affinity_domain=community.affinity_domain,
-            ),
-            cursor_key=self.chance.token(32),
+            rules=rules,
+            cursor_key=cursor_key,
             version=software_version(),
             started=self.clock.now().isoformat(timespec="seconds"),
             mode=self.settings.security.mode,
-            persons=self.persons(),
+            persons=persons,
             render_xml=fhir_xml().render,
             parse_xml=fhir_xml().parse,
             check=validator().check,
@@ -410,7 +428,15 @@ class Node:
             trust=self.trust(),
             persons_of=self.parts.facts.persons_of,
             name=community.name,
+            transactions=ihe.on_fhir(self.mhd(persons, rules, cursor_key)),
         )
+
+    def mhd(self, persons: Persons, rules: SearchRules, cursor_key: bytes) -> MhdServices:
+        """Documents on the FHIR face."""
+        xml = fhir_xml()
+        return MhdServices(
+            self.documents(), persons, self.parts.resources, rules, cursor_key, xml.parse, xml.render, validator().check,
+        )  # fmt: skip
 
     def v2(self) -> V2Services:
         """What the MLLP listener needs."""
@@ -491,10 +517,10 @@ class Node:
     def http(
         self, ready: Mapping[str, Any], counts: Callable[[], str] = str, later: Later | None = None
     ) -> HttpServices:
-        documents, persons = self.documents(), self.v3(later)
+        documents, persons, dsub = self.documents(), self.v3(later), self.dsub()
 
         def soap(path: str, content_type: str, body: BinaryIO, caller: Caller, asker: Asker | None) -> WireResponse:
-            services = persons if path in ihe.PERSON_PATHS else documents
+            services = dsub if path == "/dsub" else persons if path in ihe.PERSON_PATHS else documents
             return ihe.dispatch(path, content_type, body, services, caller, asker)
 
         return HttpServices(
@@ -654,6 +680,7 @@ def _listen(node: Node, roles: tuple[str, ...], later: Later, announce: Callable
         listening["mllp"] = lambda: mllp.listening
         listeners.append(mllp)
     listeners.append(_notifying(node))
+    listeners.append(Worker(in_turn(parts.turns, "broker", node.broker().run_once)))
     trust = TrustParts(parts.trail, parts.audit, parts.keeping, parts.outbox, parts.identities, node.clock)
     listeners += [
         Worker(in_turn(parts.turns, f"trust-{at}", work)) for at, work in enumerate(works(node.settings, trust))

@@ -2,8 +2,9 @@
 
 An overlay (施設追加表) is a folder of the same layout: `tables/<name>.csv` adds rows to a code table of ours,
 `rows/<source>/<segment>-<Resource>.toml` reads fields that are residue with us. It only adds: a source code that we map
-to something else is an error, and so is a field that we read. `configure` names it once a process, before anything is
-translated; docs/overlay.md, docs/adr/0014.
+to something else is an error, and so is a field that we read. The one exception is `affinity-domain/<name>.csv`: which
+codes documents get is agreed in a region, so its rows take the place of ours. `configure` names the overlay once a
+process, before anything is translated; docs/overlay.md, docs/adr/0014.
 """
 
 import csv
@@ -15,6 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from gateway.errors import ConfigurationError
+
+AFFINITY = "affinity-domain"
+"""Folder of the codes that documents get (ITI TF-3: 4.2.3)."""
 
 _PACKAGE = Path(__file__).resolve().parent
 _PACKED = _PACKAGE / "_mappings"
@@ -72,7 +76,10 @@ def configure(overlay: Path | None) -> None:
     if _State.used or _State.site is not None:
         raise ConfigurationError("the mapping is at work already; another overlay needs a new process")
     assert wanted is not None
-    additions = {file: _additions(file) for file in overlay_files(wanted, "csv")}
+    tables = overlay_files(wanted, "csv")
+    for file in (one for one in tables if one.parent.name == AFFINITY):
+        _agreed(file)
+    additions = {file: _additions(file) for file in tables if file.parent.name != AFFINITY}
     for file in overlay_files(wanted, "toml"):
         _check_rows(file, _parsed(file))
     larger = {file: _larger(file, rows) for file, rows in additions.items() if file.stem != "code-systems"}
@@ -126,19 +133,28 @@ def overlay_files(folder: Path, kind: str) -> list[Path]:
     found: list[Path] = []
     for file in sorted(one for one in folder.rglob("*") if one.is_file() and one.suffix in (".csv", ".toml")):
         parts = file.relative_to(folder).parts
-        if not ((parts[0] == "tables" and len(parts) == 2) or (parts[0] == "rows" and len(parts) == 3)):
-            raise ConfigurationError(f"{file}: an overlay has tables/NAME.csv and rows/SOURCE/SEGMENT-RESOURCE.toml")
+        if not fits_overlay(parts):
+            raise ConfigurationError(f"{file}: {OVERLAY_LAYOUT}")
         if file.suffix == f".{kind}":
             found.append(file)
     return found
+
+
+OVERLAY_LAYOUT = "an overlay has tables/NAME.csv, affinity-domain/NAME.csv and rows/SOURCE/SEGMENT-RESOURCE.toml"
+
+
+def fits_overlay(parts: tuple[str, ...]) -> bool:
+    """Whether a file of an overlay stands where it is read."""
+    kind = parts[-1].rpartition(".")[2]
+    return (parts[0], len(parts), kind) in (("tables", 2, "csv"), (AFFINITY, 2, "csv"), ("rows", 3, "toml"))
 
 
 def overlay_root(folder: Path) -> None:
     """Raises ConfigurationError for a folder that cannot be an overlay: a wrong name in the settings must be heard."""
     if not folder.is_dir():
         raise ConfigurationError(f"mapping overlay {folder}: no such folder")
-    if not ((folder / "tables").is_dir() or (folder / "rows").is_dir()):
-        raise ConfigurationError(f"mapping overlay {folder}: holds neither tables/ nor rows/")
+    if not any((folder / name).is_dir() for name in ("tables", "rows", AFFINITY)):
+        raise ConfigurationError(f"mapping overlay {folder}: holds none of tables/, rows/ and {AFFINITY}/")
 
 
 def _site_file(name: str) -> Path:
@@ -159,10 +175,14 @@ def takes_additions(name: str) -> bool:
 
 
 def _additions(file: Path) -> list[Row]:
-    """Rows of one overlay table, with our columns. LENIENT: the byte-order mark that spreadsheets write."""
+    """Rows of one overlay table of codes."""
     if not takes_additions(file.stem):
         raise ConfigurationError(f"{file}: there is no table {file.stem!r} that takes additions")
-    columns = header(path("tables", f"{file.stem}.csv"))
+    return _read_addition(file, header(path("tables", f"{file.stem}.csv")))
+
+
+def _read_addition(file: Path, columns: tuple[str, ...]) -> list[Row]:
+    """Rows of a site's table, with our columns. LENIENT: the byte-order mark that spreadsheets write."""
     try:
         with file.open(encoding="utf-8-sig", newline="") as lines:
             reader = csv.DictReader(line for line in lines if line.strip() and not line.startswith("#"))
@@ -213,6 +233,25 @@ def records(name: str) -> list[Row]:
     if _State.site is not None and (more := _site_file(name)).is_file():
         return _joined(more, _additions(more))
     return list(read_csv(path("tables", f"{name}.csv")))
+
+
+def affinity(name: str) -> list[Row]:
+    """Rows of one table of the affinity domain; a row of the site takes the place of ours with the same key, which is the
+    first column."""
+    _State.used = True
+    found = {next(iter(row.values())): row for row in read_csv(path(AFFINITY, f"{name}.csv"))}
+    site = (_State.site or Path()).joinpath(AFFINITY, f"{name}.csv")
+    if _State.site is not None and site.is_file():
+        found |= {next(iter(row.values())): row for row in _agreed(site)}
+    return list(found.values())
+
+
+def _agreed(file: Path) -> list[Row]:
+    """The rows of an overlay's table of the affinity domain."""
+    ours = path(AFFINITY, file.name)
+    if not ours.is_file():
+        raise ConfigurationError(f"{file}: the affinity domain has no table {file.stem!r}")
+    return _read_addition(file, header(ours))
 
 
 def _joined(file: Path, rows: Iterable[Row]) -> list[Row]:

@@ -19,6 +19,7 @@ from gateway.model.outcome import StayEvent
 from gateway.model.person import Comparison, Decision, Demographics, HistoryLine
 from gateway.model.registry_query import ContentQuery, FolderQuery, SubmissionSetQuery
 from gateway.model.resource import SearchPage, SearchPlan, StoredResource
+from gateway.model.subscription import Event, Notification, Subscription
 
 T = TypeVar("T")
 
@@ -435,6 +436,45 @@ class Turns(Protocol):
     def mine(self, queue: str) -> bool:
         """Whether this process is the one that works on a queue now. Messages of one queue go out in their order, so the
         processes of a node do not share it: one has it as long as it asks, another takes it over a minute after."""
+
+
+class Subscriptions(Protocol):
+    """Who is told of new documents, and what still has to be told."""
+
+    def add(self, one: Subscription, *first: Event) -> None:
+        """Returns after the commit."""
+
+    def get(self, id_: str) -> Subscription | None: ...
+
+    def all(self, face: str = "") -> list[Subscription]: ...
+
+    def change(self, one: Subscription, *last: Event) -> None:
+        """Status, end, address, error and the rest; not the number of events."""
+
+    def remove(self, id_: str) -> None:
+        """The subscription and what waits for it."""
+
+    def queue(self, jobs: Sequence[int], events: Sequence[Event]) -> None:
+        """Finishes outbox jobs and queues what follows from them, in one commit."""
+
+    def open(self, limit: int) -> list[Notification]:
+        """What has to be delivered, oldest first, due or not."""
+
+    def delivered(self, n: int) -> None: ...
+
+    def failed(self, n: int, due: str, *, parked: bool) -> None:
+        """Counts one more attempt."""
+
+    def parked(self) -> list[Notification]: ...
+
+    def requeue(self, n: int) -> bool:
+        """Opens a parked one again; False when it is none."""
+
+    def held(self, subscriptions: Sequence[str], limit: int) -> list[Notification]:
+        """What a pull point holds, oldest first."""
+
+    def since(self, subscription: str, first: int, last: int) -> list[Notification]:
+        """Events by number, both ends included."""
 
 
 class Described(NamedTuple):

@@ -397,6 +397,14 @@ class Soap(Section):
     """Refuse a v3 message whose receiver is not this community; otherwise any receiver is taken."""
 
 
+class Notifications(Section):
+    """Notifications of new documents (DSUB, DSUBm). docs/dsub.md"""
+
+    addresses: tuple[str, ...] = ()
+    """URLs whose origins subscribers may have notifications sent to; in open mode this machine too. No other address
+    out of a subscription is ever called."""
+
+
 class Peer(Section):
     """Another community. What is not given is not asked."""
 
@@ -487,6 +495,7 @@ class Settings(Section):
     senders: tuple[SenderSettings, ...] = ()
     notify: tuple[NotifySettings, ...] = ()
     soap: Soap = Soap()
+    notifications: Notifications = Notifications()
     federation: Federation = Federation()
     ingest: Ingest = Ingest()
     mapping: Mapping = Mapping()

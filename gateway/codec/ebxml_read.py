@@ -77,6 +77,11 @@ def read_query(body: etree._Element) -> AdhocQuery:
     if query is None:
         raise BadInput("query:AdhocQueryRequest without rim:AdhocQuery")
     return_type = "RegistryObject" if option is None else _attribute(option, "returnType", "RegistryObject")
+    return AdhocQuery(_attribute(query, "id"), _attribute(query, "home"), return_type, read_slots(query))
+
+
+def read_slots(query: etree._Element) -> tuple[Slot, ...]:
+    """The slots of a rim:AdhocQuery, which is a question or the filter of a subscription."""
     slots = []
     for slot in query:
         if slot.tag != _SLOT:
@@ -86,7 +91,7 @@ def read_query(body: etree._Element) -> AdhocQuery:
         if len(values) > MAX_VALUES:
             raise LimitExceeded(f"a query slot with more than {MAX_VALUES} values")
         slots.append(Slot(name, tuple(values)))
-    return AdhocQuery(_attribute(query, "id"), _attribute(query, "home"), return_type, tuple(slots))
+    return tuple(slots)
 
 
 _PLAIN = re.compile(r"(?:'([^']*)'|\('([^']*)'\))")

@@ -17,12 +17,12 @@ SENTENCES: Final = {
 
 
 class SecurityFault(SoapFault):
-    """Why an assertion was refused. `detail` is for the audit trail and holds nothing of the message."""
+    """Why an assertion was refused. `finding` is for the audit trail and holds nothing of the message."""
 
     def __init__(self, code: str, detail: str) -> None:
         prefix = "wsu" if code == "MessageExpired" else "wsse"
         super().__init__("Sender", SENTENCES[code], subcodes=(f"{prefix}:{code}",))
-        self.detail = detail
+        self.finding = detail
 
 
 def fault(code: str, detail: str) -> SecurityFault:

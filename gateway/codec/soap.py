@@ -49,6 +49,7 @@ class SoapFault(BadInput):
         relates_to: str = "",
         not_understood: tuple[str, ...] = (),
         soap11: bool = False,
+        detail: bytes = b"",
     ) -> None:
         super().__init__(reason)
         self.code = code
@@ -58,6 +59,8 @@ class SoapFault(BadInput):
         self.not_understood = not_understood
         """Header names as {namespace}local (SOAP 1.2 part 1, 5.4.8)."""
         self.soap11 = soap11
+        self.detail = detail
+        """XML of soap:Detail, written by us."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,9 +285,11 @@ def fault(found: SoapFault, message_id: str) -> bytes:
     )
     body = (
         f'<soap:Fault xmlns:wsse="{WSSE}" xmlns:wsu="{WSU}"><soap:Code><soap:Value>soap:{found.code}</soap:Value>{subcode}</soap:Code>'
-        f'<soap:Reason><soap:Text xml:lang="en">{escape(found.reason)}</soap:Text></soap:Reason></soap:Fault>'
-    )
-    return _envelope(headers, body.encode())
+        f'<soap:Reason><soap:Text xml:lang="en">{escape(found.reason)}</soap:Text></soap:Reason>'
+    ).encode()
+    if found.detail:
+        body += b"<soap:Detail>%b</soap:Detail>" % found.detail
+    return _envelope(headers, body + b"</soap:Fault>")
 
 
 def _not_understood(names: Iterable[str]) -> str:

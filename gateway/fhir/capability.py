@@ -1,9 +1,11 @@
 """GET [base]/metadata: the CapabilityStatement, made from the search parameter table (FHIR R4 3.1.0.9)."""
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
 from gateway.codec import fhir
+from gateway.fhir.transactions import Transaction
 from gateway.services.search import PARAMETERS
 from gateway.services.search.parameters import Parameter
 
@@ -35,9 +37,16 @@ _IDENTITY: dict[str, Any] = {
 
 
 @lru_cache(maxsize=8)
-def capability(base: str, version: str, started: str, mode: str, identity: bool = False) -> bytes:
+def capability(
+    base: str,
+    version: str,
+    started: str,
+    mode: str,
+    identity: bool = False,
+    transactions: tuple[Transaction, ...] = (),
+) -> bytes:
     """`started` (FHIR dateTime) is when this process began to say so; `mode` is open or enforced; `identity`: Patient
-    takes part in ITI-83, 104 and 119."""
+    takes part in ITI-83, 104 and 119; `transactions` add what they answer."""
     security = "no authentication: open mode, reachable on the loopback address only" if mode == "open" else mode
     statement: dict[str, Any] = {
         "resourceType": "CapabilityStatement",
@@ -49,20 +58,35 @@ def capability(base: str, version: str, started: str, mode: str, identity: bool 
         "implementation": {"description": "Musubi (結び), gateway between regional EHRs", "url": base},
         "fhirVersion": FHIR_VERSION,
         "format": ["application/fhir+json", "json", "application/fhir+xml", "xml"],
-        "rest": [
-            {
-                "mode": "server",
-                "security": {"cors": False, "description": security},
-                "resource": [
-                    _resource(type_, parameters)
-                    | ({"operation": _OPERATIONS} if type_ == "Patient" else {})
-                    | (_IDENTITY if identity and type_ == "Patient" else {})
-                    for type_, parameters in PARAMETERS.items()
-                ],
-            }
-        ],
+        "rest": [rest := {"mode": "server", "security": {"cors": False, "description": security}}],
     }
+    resources = {
+        type_: _resource(type_, parameters)
+        | ({"operation": _OPERATIONS} if type_ == "Patient" else {})
+        | (_IDENTITY if identity and type_ == "Patient" else {})
+        for type_, parameters in PARAMETERS.items()
+    }
+    for transaction in transactions:
+        for type_, parts in transaction.capability().items():
+            _add(resources.setdefault(type_, {"type": type_}) if type_ else rest, parts)
+    rest["resource"] = list(resources.values())
+    rest |= {name: rest.pop(name) for name in ("interaction", "operation") if name in rest}  # R4's order of elements
     return fhir.render(statement)
+
+
+def _add(described: dict[str, Any], parts: Mapping[str, Any]) -> None:
+    """Lists are joined, an element of the same name or code once; anything else is set."""
+    for name, value in parts.items():
+        if isinstance(value, list):
+            known = described.get(name, [])
+            keys = {_key(one) for one in value}
+            described[name] = [one for one in known if _key(one) not in keys] + value
+        else:
+            described[name] = value
+
+
+def _key(one: Any) -> Any:
+    return one.get("name") or one.get("code") if isinstance(one, dict) else one
 
 
 def _resource(type_: str, parameters: dict[str, Parameter]) -> dict[str, Any]:

@@ -18,9 +18,11 @@ Parse = Callable[[bytes], dict[str, Any]]
 
 
 def in_xml(answer: FhirResponse, render: Render) -> FhirResponse:
-    """The same answer in XML; one without a FHIR body stays."""
-    if not answer.body or not any(
-        value.startswith(FHIR_JSON) for name, value in answer.headers if name == "Content-Type"
+    """The same answer in XML; one without a FHIR body stays, and so does a document, whatever its type."""
+    if (
+        not answer.body
+        or answer.stream is not None
+        or not any(value.startswith(FHIR_JSON) for name, value in answer.headers if name == "Content-Type")
     ):
         return answer
     headers = [(name, value) for name, value in answer.headers if name != "Content-Type"]
@@ -28,10 +30,10 @@ def in_xml(answer: FhirResponse, render: Render) -> FhirResponse:
     return FhirResponse(answer.status, [("Content-Type", f"{FHIR_XML}; charset=utf-8"), *headers], body)
 
 
-def resource_in(request: FhirRequest, parse_xml: Parse) -> dict[str, Any]:
+def resource_in(request: FhirRequest, parse_xml: Parse, max_bytes: int = MAX_BODY) -> dict[str, Any]:
     """The resource that a request carries. Raises Refused(415), LimitExceeded, BadInput."""
-    if len(request.body) > MAX_BODY:
-        raise LimitExceeded(f"a resource of more than {MAX_BODY} bytes")
+    if len(request.body) > max_bytes:
+        raise LimitExceeded(f"a resource of more than {max_bytes} bytes")
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind in XML_NAMES:
         found: Any = parse_xml(request.body)

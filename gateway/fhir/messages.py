@@ -37,6 +37,8 @@ class FhirResponse:
     status: int
     headers: list[tuple[str, str]] = field(default_factory=list)
     body: bytes = b""
+    stream: Iterable[bytes] | None = None
+    """In place of `body`: read once, when the answer is sent."""
 
 
 class Refused(GatewayError):
@@ -93,6 +95,16 @@ def wants_xml(request: FhirRequest) -> bool:
             406, "not-supported", f"Accept: this server answers in {FHIR_JSON} or {FHIR_XML}, FHIR version 4.0"
         )
     return xml > json
+
+
+def accepts(accept: str, *kinds: str) -> bool:
+    """Whether an Accept header takes one of these media types, parameters aside; an empty one takes anything."""
+    if not accept.strip():
+        return True
+    wanted = {kind.partition(";")[0].strip().lower() for kind in kinds}
+    wanted |= {f"{kind.partition('/')[0]}/*" for kind in wanted if "/" in kind} | {"*/*"}
+    ranges = ([part.strip().lower() for part in one.split(";")] for one in accept[:MAX_ACCEPT].split(","))
+    return any(kind in wanted and "q=0" not in rest and "q=0.0" not in rest for kind, *rest in ranges)
 
 
 def _weight(media_range: str, kinds: frozenset[str]) -> float:

@@ -72,10 +72,10 @@ def answer(
         shown(page)
     base = request.base
     address = f"{base}/{search.plan.type}"
-    links = [("self", _url(address, search.used))]
+    links = [("self", url(address, search.used))]
     if page.next_after:
         mark = cursors.seal(page.next_after, query=search.digest, caller=caller, key=key)
-        links.append(("next", _url(address, [*search.used, (CURSOR, mark)])))
+        links.append(("next", url(address, [*search.used, (CURSOR, mark)])))
     entries = [_entry(base, one, b"match") for one in page.rows]
     entries += [_entry(base, one, b"include") for one in page.included]
     if search.ignored:
@@ -103,6 +103,6 @@ def _entry(base: str, one: StoredResource, mode: bytes) -> bytes:
     return b'{"fullUrl":"%b","resource":%b,"search":{"mode":"%b"}}' % (url, one.body, mode)
 
 
-def _url(address: str, pairs: Iterable[tuple[str, str]]) -> str:
+def url(address: str, pairs: Iterable[tuple[str, str]]) -> str:
     query = urlencode(list(pairs), quote_via=quote, safe="/:|,")
     return f"{address}?{query}" if query else address

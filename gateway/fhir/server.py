@@ -8,6 +8,7 @@
     GET, POST /Patient/$ihe-pix          ITI-83
     POST /Patient/$match                 ITI-119
     PUT, DELETE /Patient?identifier=     ITI-104
+    and the transactions of gateway/ihe that app.py attaches (MHD, DSUBm)
 
 Other writing interactions come with a later version; they are answered 405. HEAD is GET without the body.
 """
@@ -17,7 +18,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
-from urllib.parse import urlencode
 
 from gateway.errors import BadInput, Forbidden, GatewayError, UnknownResource
 from gateway.fhir import patient_documents, patient_match, person_feed, pixm
@@ -35,7 +35,7 @@ from gateway.fhir.messages import (
     json_answer,
     wants_xml,
 )
-from gateway.model.audit import AuditObject, AuditRecord
+from gateway.fhir.transactions import EXPORT, QUERY, RECORD, Trace, Transaction
 from gateway.model.caller import Caller, Scope
 from gateway.model.resource import Clause, PatientIdentifierClause, ReferenceClause, SearchPage
 from gateway.ports import AuditLog, Resources
@@ -44,8 +44,6 @@ from gateway.services.persons import Persons
 from gateway.services.search import TYPES, SearchRules
 from gateway.services.search.values import FHIR_ID
 
-QUERY, EXPORT = "110112", "110106"  # DICOM EventID: Query; Export, which IHE uses for the side that hands data out
-RECORD = "110110"  # Patient Record
 _TYPE_NAME = re.compile(r"[A-Z][A-Za-z]{1,63}", re.ASCII)
 _READING = ("GET", "HEAD")
 _WRITING = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
@@ -83,52 +81,22 @@ class FhirServices:
     """Whose data these resources are: enterprise ids, for the audit trail."""
     check: Callable[[dict[str, Any]], Sequence[Finding]] = lambda _: ()
     """Of a resource that somebody sends."""
-
-
-@dataclass(slots=True)
-class _Trace:
-    """What the audit record will say; filled as the request is understood. Holds no values of the query."""
-
-    event: str = QUERY
-    action: str = "E"
-    object: str = ""
-    patient: str = ""
-    persons: tuple[str, ...] = ()
-    """Enterprise ids of the persons whose data the answer holds, when the request names none."""
-    transaction: str = "rest"
-    xml: bool = False
-    """A search form asked for XML."""
-    denied: str = ""
-    """Which rule of policy said no."""
-    silent: bool = False
-    """The act stored its own audit record, in the commit that stored what it did."""
-    retired: str = ""
-    """CX of a record that a merge retired; its end is an audit record of its own (ITI TF-2: 3.8.5.1, 3.104.5.1)."""
+    transactions: tuple[Transaction, ...] = ()
+    """Of gateway/ihe; asked first, in their order."""
 
 
 def handle(request: FhirRequest, services: FhirServices, caller: Caller, scope: Scope) -> FhirResponse:
     """The answer, its audit record already committed. A failure of the audit log is raised, and nothing is answered."""
-    trace = _Trace()
+    trace = Trace()
     try:
         response = _route(request, services, caller, scope, trace)
-        if trace.xml or wants_xml(request):
+        if response.stream is None and (trace.xml or wants_xml(request)):
             response = in_xml(response, services.render_xml)
     except GatewayError as error:
-        trace.denied = f" denied {error.reason}" if isinstance(error, Forbidden) else ""
+        trace.denied = error.reason if isinstance(error, Forbidden) else ""
         response = _in_the_format_asked(error_answer(error), request, services)
-    record = AuditRecord(
-        event=trace.event,
-        transaction=trace.transaction,
-        action=trace.action,
-        outcome=0 if response.status < 400 else 4 if response.status < 500 else 8,
-        actor=caller.user or caller.node,
-        address=caller.address,
-        patient=trace.patient,
-        object=trace.object,
-        detail=f"{request.method} {response.status}{trace.denied}",
-        objects=_question(request, trace),
-        patients=() if trace.patient else trace.persons,
-    ).by(caller)
+    outcome = 0 if response.status < 400 else 4 if response.status < 500 else 8
+    record = trace.record(request, caller, outcome, f"{request.method} {response.status}")
     records = [] if trace.silent else [record]
     if trace.retired:
         records.append(replace(record, action="D", patient=trace.retired, detail="merged"))
@@ -137,21 +105,21 @@ def handle(request: FhirRequest, services: FhirServices, caller: Caller, scope: 
     return response
 
 
-def _question(request: FhirRequest, trace: _Trace) -> tuple[AuditObject, ...]:
-    """The question whole: the address of a search, and the form when it was posted (BALP: entity query)."""
-    if trace.event != QUERY:
-        return ()
-    address = f"{request.path}?{urlencode(request.query)}" if request.query else request.path
-    return (AuditObject("query", trace.object, b"\n".join(filter(None, (address.encode(), request.body)))),)
-
-
-def _route(request: FhirRequest, services: FhirServices, caller: Caller, scope: Scope, trace: _Trace) -> FhirResponse:
+def _route(request: FhirRequest, services: FhirServices, caller: Caller, scope: Scope, trace: Trace) -> FhirResponse:
     if request.malformed:
         raise BadInput(request.malformed)
     parts = [part for part in request.path.split("/") if part]
     if parts == ["metadata"]:
         trace.object = "metadata"
         return _metadata(request, services)
+    for one in services.transactions:
+        if one.takes(request.method, parts):
+            trace.transaction, (trace.event, trace.action) = one.number, one.event
+            trace.object = parts[0] if parts and _TYPE_NAME.fullmatch(parts[0]) else ""
+            seen = scope if services.permit is None else services.permit(caller, one.number, trace.object)
+            if (answer := one.answer(request, caller, seen, trace)) is not None:
+                return answer
+            trace.transaction, trace.event, trace.action = "rest", QUERY, "E"
     if not parts:
         _only(request, _READING, "search over all types, batch and transaction are not offered")
         raise Refused(404, "not-supported", "search over all types is not offered; ask for one type")
@@ -216,7 +184,7 @@ def _in_the_format_asked(answer: FhirResponse, request: FhirRequest, services: F
 
 
 def _identity(
-    request: FhirRequest, services: FhirServices, caller: Caller, scope: Scope, trace: _Trace, operation: str
+    request: FhirRequest, services: FhirServices, caller: Caller, scope: Scope, trace: Trace, operation: str
 ) -> FhirResponse:
     """The operations on Patient that are IHE transactions."""
     assert services.persons is not None
@@ -246,7 +214,7 @@ def _of_patient(
     return patient_documents.everything(request, patients, services.resources, scope, services.cursor_key, bound_to)
 
 
-def _feed(request: FhirRequest, services: FhirServices, caller: Caller, trace: _Trace) -> FhirResponse:
+def _feed(request: FhirRequest, services: FhirServices, caller: Caller, trace: Trace) -> FhirResponse:
     """ITI-104; the feed leaves its audit record in the commit that stores it."""
     assert services.persons is not None
     trace.transaction, trace.event = person_feed.TRANSACTION, RECORD
@@ -270,12 +238,20 @@ def _metadata(request: FhirRequest, services: FhirServices) -> FhirResponse:
     _only(request, _READING, "the CapabilityStatement is read")
     check_acceptable(request)
     return json_answer(
-        200, capability(request.base, services.version, services.started, services.mode, services.persons is not None)
+        200,
+        capability(
+            request.base,
+            services.version,
+            services.started,
+            services.mode,
+            services.persons is not None,
+            services.transactions,
+        ),
     )
 
 
 def _one(
-    request: FhirRequest, services: FhirServices, scope: Scope, trace: _Trace, type_: str, id_: str, rest: list[str]
+    request: FhirRequest, services: FhirServices, scope: Scope, trace: Trace, type_: str, id_: str, rest: list[str]
 ) -> FhirResponse:
     check_acceptable(request)
     if type_ == "Patient":
@@ -297,7 +273,7 @@ def _one(
 
 
 def _search(
-    request: FhirRequest, services: FhirServices, caller: Caller, scope: Scope, trace: _Trace, type_: str
+    request: FhirRequest, services: FhirServices, caller: Caller, scope: Scope, trace: Trace, type_: str
 ) -> FhirResponse:
     given = searching.parameters(request)
     if type_ == "Patient":
@@ -311,7 +287,7 @@ def _search(
     return searching.answer(request, search, services.resources, scope, services.cursor_key, bound_to, shown)
 
 
-def _note(services: FhirServices, trace: _Trace, page: SearchPage) -> None:
+def _note(services: FhirServices, trace: Trace, page: SearchPage) -> None:
     """Whose data a page holds, when the question named nobody."""
     by_type: dict[str, list[str]] = {}
     for row in (*page.rows, *page.included):

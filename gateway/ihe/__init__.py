@@ -4,6 +4,7 @@ are made from it."""
 from typing import BinaryIO, Final
 
 from gateway.codec import soap
+from gateway.fhir.transactions import Transaction
 from gateway.ihe import (
     _wsdl,
     iti18,
@@ -16,14 +17,23 @@ from gateway.ihe import (
     iti45,
     iti47,
     iti51,
+    iti52,
+    iti54,
     iti55,
     iti56,
     iti57,
     iti61,
     iti62,
+    iti65,
+    iti66,
+    iti67,
+    iti68,
+    iti69,
     iti86,
     iti92,
 )
+from gateway.ihe._dsub import DsubServices
+from gateway.ihe._mhd import MhdServices
 from gateway.ihe._soap import Asker, Operation, WireResponse, answer
 from gateway.ihe._v3 import V3Services
 from gateway.model.caller import Caller
@@ -44,6 +54,9 @@ TRANSACTIONS: Final[tuple[Operation, ...]] = (
     iti47.CONTINUATION,
     iti47.CANCEL,
     iti51.TRANSACTION,
+    iti52.SUBSCRIBE,
+    iti52.UNSUBSCRIBE,
+    iti54.TRANSACTION,
     iti55.NOW,
     iti55.DEFERRED,
     iti55.ASYNCHRONOUS_ANSWER,
@@ -52,6 +65,9 @@ TRANSACTIONS: Final[tuple[Operation, ...]] = (
     iti57.TRANSACTION,
     iti61.TRANSACTION,
     iti62.TRANSACTION,
+    iti69.CREATE,
+    iti69.DESTROY,
+    iti69.PULL,
     iti86.TRANSACTION,
     iti92.TRANSACTION,
 )
@@ -63,6 +79,15 @@ PERSON_PATHS: Final = frozenset({"/pixv3", "/pdqv3", "/xcpd"})
 """Those whose transactions work with V3Services; the others work with DocumentServices."""
 
 
+FHIR_TYPES: Final = frozenset({"Binary", "List", "DocumentReference"})
+"""Resource types that the transactions on plain FHIR answer for."""
+
+
+def on_fhir(services: MhdServices) -> tuple[Transaction, ...]:
+    """The transactions on plain FHIR (MHD), to be attached to the FHIR server."""
+    return tuple(one for module in (iti65, iti66, iti67, iti68) for one in module.transactions(services))
+
+
 def at(path: str) -> tuple[Operation, ...]:
     """The transactions of one endpoint; empty when the path is none of PATHS."""
     return tuple(transaction for transaction in TRANSACTIONS if transaction.path == path)
@@ -72,7 +97,7 @@ def dispatch(
     path: str,
     content_type: str,
     body: BinaryIO,
-    services: DocumentServices | V3Services,
+    services: DocumentServices | V3Services | DsubServices,
     caller: Caller,
     asker: Asker | None = None,
 ) -> WireResponse:

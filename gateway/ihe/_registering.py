@@ -83,7 +83,7 @@ class Changing:
     ) -> WireResponse:
         if envelope.body is None:
             raise soap.SoapFault("Sender", "soap:Body is empty", relates_to=envelope.message_id)
-        registry = services.registry
+        registry = services.changing
         if registry is None:
             raise soap.SoapFault("Receiver", "nothing can be submitted to this node", relates_to=envelope.message_id)
 

@@ -351,7 +351,7 @@ def _fault(
     """A message that was not understood is still one that somebody sent: it is recorded under the path's first."""
     detail = f"fault {fault.code}"
     if isinstance(fault, SecurityFault):
-        detail = f"{' '.join(fault.subcodes)}: {fault.detail}"
+        detail = f"{' '.join(fault.subcodes)}: {fault.finding}"
     services.audit.record(record_of(transaction, SERIOUS, caller, Audited(), detail))
     data = soap.fault(fault, message_id)
     if fault.soap11:

@@ -29,7 +29,7 @@ from gateway.fhir import FhirRequest, FhirResponse, FhirServices, handle
 from gateway.fhir.messages import CONTENT_TYPE, outcome
 from gateway.fhir.search import parse_form
 from gateway.fhir.trust import TYPES as TRUST_TYPES
-from gateway.ihe import PATHS, wsdl
+from gateway.ihe import FHIR_TYPES, PATHS, wsdl
 from gateway.ihe._soap import Asker, WireResponse
 from gateway.model.audit import AuditRecord
 from gateway.model.caller import NOTHING, UNRESTRICTED, Caller, is_loopback
@@ -154,7 +154,7 @@ def route_of(path: str) -> str:
             return "/fhir/metadata"
         case ["$break-glass"]:
             return "/fhir/$break-glass"
-        case [type_, *rest] if type_ in (*TYPES, *TRUST_TYPES):
+        case [type_, *rest] if type_ in (*TYPES, *TRUST_TYPES) or type_ in FHIR_TYPES:
             shapes = {0: "", 1: "/{id}", 2: "/{id}/_history", 3: "/{id}/_history/{version}"}
             return f"/fhir/{type_}" + ("/_search" if rest == ["_search"] else shapes.get(len(rest), "/(other)"))
     return "/fhir/(other)"
@@ -262,7 +262,7 @@ def _fhir_request(path: str, services: HttpServices) -> FhirRequest:
 
 
 def _fhir_answer(answer: FhirResponse) -> Response:
-    response = Response(answer.body, status=answer.status)
+    response = Response(answer.body if answer.stream is None else answer.stream, status=answer.status)
     del response.headers["Content-Type"]
     for name, value in answer.headers:
         response.headers[name] = value

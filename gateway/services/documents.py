@@ -56,7 +56,7 @@ class DocumentServices:
     clock: Clock = field(default_factory=Clock)
     chance: Chance = field(default_factory=Chance)
     spool: Callable[[], BinaryIO] = spool
-    registry: RegistryServices | None = None
+    changing: RegistryServices | None = None
     """What changes the registry; None: this node only answers."""
     ondemand: OnDemand | None = None
     """What makes documents when they are asked for; None: an on-demand entry has none."""

@@ -27,6 +27,9 @@ PARTS: Final = {
 """Names of rows for a part of a resource, and the element it becomes. Other names are values that code takes apart."""
 
 _KEYS = frozenset({"from", "with", "to", "via", "table", "cite"})
+_OID = re.compile(r"[0-2](\.(0|[1-9][0-9]*))+")
+_URI = mapping_files.ABSOLUTE_URI
+_MIME = re.compile(r"[a-z]+(-[a-z]+)*/[A-Za-z0-9][A-Za-z0-9.+-]*")
 _TARGET = re.compile(r"->\s*(https?://[^\s;,)]+)")
 
 
@@ -85,8 +88,11 @@ class _Lint:
             if fault:
                 yield Fault("error", str(file), 0, fault)
         additions = [file for file, fault in site if not fault]
-        for file in (one for one in additions if one.suffix == ".csv"):
+        agreed = [file for file in additions if file.parent.name == mapping_files.AFFINITY]
+        for file in (one for one in additions if one.suffix == ".csv" and one not in agreed):
             yield from self._addition(read_sheet(file), ours)
+        for file in (*sorted(mapping_files.path(mapping_files.AFFINITY).glob("*.csv")), *agreed):
+            yield from _affinity(read_sheet(file))
         yield from self._rows(additions)
         yield from self._unused(ours)
 
@@ -288,11 +294,40 @@ def _overlay_files(folder: Path) -> list[tuple[Path, str]]:
     mapping_files.overlay_root(folder)
     found = []
     for file in sorted(one for one in folder.rglob("*") if one.is_file() and one.suffix in (".csv", ".toml")):
-        parts = file.relative_to(folder).parts
-        wanted = ("tables", 2) if file.suffix == ".csv" else ("rows", 3)
-        fits = (parts[0], len(parts)) == wanted
-        found.append((file, "" if fits else "an overlay has tables/NAME.csv and rows/SOURCE/SEGMENT-RESOURCE.toml"))
+        fits = mapping_files.fits_overlay(file.relative_to(folder).parts)
+        found.append((file, "" if fits else mapping_files.OVERLAY_LAYOUT))
     return found
+
+
+_CODED_EMPTY = ("practice-setting", "department")
+"""The one row whose code is not in the table: it is the department's own."""
+
+
+def _affinity(sheet: Sheet) -> Iterator[Fault]:
+    """One table of the affinity domain: our columns, each key once, a code with its system in every row."""
+    file, ours = str(sheet.file), mapping_files.path(mapping_files.AFFINITY, sheet.file.name)
+    if not ours.is_file():
+        yield Fault("error", file, 0, f"the affinity domain has no table {sheet.file.stem!r}")
+        return
+    columns = [column for column in mapping_files.header(ours) if column not in mapping_files.OPTIONAL]
+    if missing := [column for column in columns if column not in sheet.columns]:
+        yield Fault("error", file, 0, f"columns are missing: {', '.join(missing)}")
+        return
+    first: dict[str, int] = {}
+    for line, row in sheet.rows:
+        if len(row) != len(sheet.columns):
+            yield Fault("error", file, line, f"{len(row)} columns, the header has {len(sheet.columns)}")
+            continue
+        said = dict(zip(sheet.columns, row, strict=True))
+        key = said[columns[0]]
+        if first.setdefault(key, line) != line:
+            yield Fault("error", file, line, f"{key!r} stands on line {first[key]} already")
+        if "code" in said and not said["code"] and (sheet.file.stem, key) != _CODED_EMPTY:
+            yield Fault("error", file, line, f"{key!r} has no code")
+        if "scheme" in said and not (_OID.fullmatch(said["scheme"]) or _URI.fullmatch(said["scheme"])):
+            yield Fault("error", file, line, f"the scheme of {key!r} is neither an OID nor an absolute URI")
+        if "mime" in said and not _MIME.fullmatch(said["mime"]):
+            yield Fault("error", file, line, f"{said['mime']!r} is no media type")
 
 
 def _code_system(sheet: Sheet, line: int, row: list[str]) -> Iterator[Fault]:

@@ -28,6 +28,7 @@ from gateway.storage.persons import PersonTable
 from gateway.storage.registry import RegistryTable
 from gateway.storage.reindex import reindex
 from gateway.storage.resources import ResourceTable
+from gateway.storage.subscriptions import SubscriptionTable
 from gateway.storage.turns import TurnTable
 from gateway.storage.upgrade import upgrade
 from gateway.storage.writer import Writer
@@ -47,6 +48,7 @@ class Storage:
     identities: IdentityTable
     audit: AuditTable
     outbox: OutboxTable
+    subscriptions: SubscriptionTable
     keeping: Store
     persons: PersonTable
     memory: MemoryTable
@@ -98,6 +100,7 @@ def open_storage(url: str, objects: Objects, *, affinity_domain: str, derive: De
         identities=identities,
         audit=AuditTable(writer, clock),
         outbox=OutboxTable(engine, writer, clock),
+        subscriptions=SubscriptionTable(lookups, writer, clock),
         keeping=Store(engine, writer, blobs, derive, clock),
         persons=PersonTable(lookups, identities, writer, derive, clock, affinity_domain),
         memory=memory,

@@ -471,6 +471,39 @@ face_memory = Table(
     sqlite_with_rowid=False,
 )
 """What a face has to know again between two messages: continuation pointers, correlations. Of minutes to a day."""
+subscription = Table(
+    "subscription",
+    metadata,
+    Column("n", Serial, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    _text("face"),  # dsub | fhir
+    _text("status"),  # requested | active | error | off
+    _text("address"),
+    _text("expires"),  # instant, UTC; '' never
+    _int("events"),
+    _text("error"),
+    Column("body", Text, nullable=False),  # the rest of model.subscription.Subscription, JSON
+)
+"""Few rows, read whole."""
+
+notification = Table(
+    "notification",
+    metadata,
+    Column("n", Serial, primary_key=True),
+    Column("subscription", Text, nullable=False),
+    _int("number"),
+    _text("happening"),  # handshake | event | deactivation
+    _text("object"),  # entryUUID
+    Column("published", LargeBinary),
+    _text("created"),
+    _int("attempts"),
+    _text("due"),
+    _text("state"),  # open | held | done | parked
+    Index(None, "subscription", "state", "n"),
+    Index("ix_notification_open", "n", sqlite_where=text("state = 'open'"), postgresql_where=text("state = 'open'")),
+    Index("ix_notification_parked", "n", sqlite_where=text("state = 'parked'"),
+          postgresql_where=text("state = 'parked'")),
+)  # fmt: skip
 
 audit = Table(
     "audit",

@@ -1,33 +1,26 @@
 """One ingested file as XDS documents (ITI TF-3: 4.2.3.2): of a message the FHIR Bundle made of it, and the message as it
 came; of a file that is a document by itself (拡張ストレージ) that one.
 
-Pure: the same facts give the same ids and the same metadata on any node, in any order, on any re-run. Codes come from
-`mappings/affinity-domain/*.csv`, one row a SS-MIX2 data type.
+Pure: the same facts give the same ids and the same metadata on any node, in any order, on any re-run. Codes are those of
+the affinity domain (affinity_domain.py).
 """
 
 import hashlib
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Any, Final
 
-from gateway import mapping_files
 from gateway.codec.document import DocumentFacts
 from gateway.codec.ebxml_parts import MAX_VALUE
-from gateway.codec.ssmix2 import ExtendedType, extended_type
-from gateway.model.code import Code
 from gateway.model.document import XFRM, Association, Author, DocumentEntry
 from gateway.model.identity import PatientId
+from gateway.translate import affinity_domain
 from gateway.translate.ids import name_uuid
 from gateway.translate.times import dtm_utc, fhir_datetime, utc_range
+from gateway.translate.xds_people import hl7, xcn_of
 
-LANGUAGE: Final = "ja-JP"
-LOINC_OID: Final = "2.16.840.1.113883.6.1"
 MAX_TITLE: Final = 128
-
-_GENDER: Final = {"male": "M", "female": "F", "other": "O", "unknown": "U"}
-"""administrative-gender back to HL7 table 0001, which PID-8 of sourcePatientInfo is written in."""
 
 _MAIN_DATE: Final = {
     "Observation": "effective",
@@ -101,34 +94,6 @@ def file_entry(source: DocumentSource, facts: DocumentFacts, *, repository: str)
     return replace(entry, mimeType=facts.mime, title=_short(title))
 
 
-def _data_type_codes(data_type: str) -> tuple[Code, Code, str]:
-    if "^" in data_type:
-        return folder_codes(extended_type(data_type))
-    codes = _codes()
-    return codes.classes.get(data_type) or codes.classes["*"], *(codes.types.get(data_type) or codes.types["*"])
-
-
-def folder_codes(type_: ExtendedType) -> tuple[Code, Code, str]:
-    """(classCode, typeCode, title) of an extended data type."""
-    codes = _codes()
-    title = type_.name or type_.loinc_name
-    if found := codes.types.get(type_.loinc):
-        return codes.classes.get(type_.loinc, codes.classes["*"]), found[0], title or found[1]
-    default, default_title = codes.types["*"]
-    if type_.loinc:
-        type_code = Code(type_.loinc, LOINC_OID, type_.loinc_name or title)
-    elif type_.code:
-        type_code = Code(type_.code, type_.system or default.scheme, title or type_.code)
-    else:
-        type_code = default
-    return codes.classes["*"], type_code, title or type_.code or default_title
-
-
-def format_code(kind: str) -> Code:
-    """formatCode of one kind of document: bundle, original, cda, file."""
-    return _codes().formats[kind][0]
-
-
 def _short(title: str) -> str:
     """XDSDocumentEntry.title has 128 characters (ITI TF-3: table 4.2.3.2-1); the document itself has it whole."""
     return title if len(title) <= MAX_TITLE else title[: MAX_TITLE - 1] + "…"
@@ -164,11 +129,10 @@ class _Bytes:
 
 
 def _entry(source: DocumentSource, kind: str, content: _Bytes, repository: str) -> DocumentEntry:
-    codes = _codes()
     number = entry_number(source, content.sha256, kind)
-    format_code, mime = codes.formats.get(f"{kind} {source.data_type}") or codes.formats[kind]
-    class_code, type_code, title = _data_type_codes(source.data_type)
-    event = codes.events.get(source.data_type)
+    format_code, mime = affinity_domain.format_and_mime(kind, source.data_type)
+    class_code, type_code, title = affinity_domain.class_and_type(source.data_type)
+    event = affinity_domain.event_code(source.data_type)
     return DocumentEntry(
         entryUUID=f"urn:uuid:{number}",
         uniqueId=_unique_id(number),
@@ -178,11 +142,11 @@ def _entry(source: DocumentSource, kind: str, content: _Bytes, repository: str) 
         classCode=class_code,
         typeCode=type_code,
         formatCode=format_code,
-        healthcareFacilityTypeCode=codes.facilities.get(source.facility) or codes.facilities["*"],
-        practiceSettingCode=_practice_setting(source.department),
-        confidentialityCode=(codes.confidentiality.get(source.data_type) or codes.confidentiality["*"],),
+        healthcareFacilityTypeCode=affinity_domain.facility_type(source.facility),
+        practiceSettingCode=affinity_domain.practice_setting(source.department),
+        confidentialityCode=(affinity_domain.confidentiality(source.data_type),),
         creationTime=_creation_time(source),
-        languageCode=LANGUAGE,
+        languageCode=affinity_domain.language(source.data_type),
         repositoryUniqueId=repository,
         hash=content.sha1,
         size=content.size,
@@ -200,13 +164,6 @@ def _creation_time(source: DocumentSource) -> str:
     """DTM in UTC: of the file version, else of the message."""
     local = fhir_datetime(source.timestamp, source.zone) if source.timestamp else None
     return dtm_utc(local or source.message_time)
-
-
-def _practice_setting(department: str) -> Code:
-    settings = _codes().settings
-    if not department or department == "-":
-        return settings["-"]
-    return Code(department, settings["department"].scheme)
 
 
 # -- from resources ----------------------------------------------------------------------------------------------
@@ -237,23 +194,6 @@ def service_period(resources: Iterable[dict[str, Any]]) -> tuple[str, str]:
     )
 
 
-def source_patient_info(patient_id: PatientId, patient: dict[str, Any] | None) -> tuple[str, ...]:
-    """Slot values `PID-3|..` to `PID-11|..` (ITI TF-3: 4.2.3.2.24) from the Patient the file was translated to.
-
-    A PID-5 repetition for each name. A value ebRIM cannot carry (256 characters) is left out here: the documents
-    themselves hold it whole, and half an address is worse than none.
-    """
-    values = [f"PID-3|{patient_id}"]
-    if patient is not None:
-        values += [f"PID-5|{name}" for name in map(_xpn, patient.get("name", ())) if name]
-        if birth := patient.get("birthDate", ""):
-            values.append(f"PID-7|{birth.replace('-', '')}")
-        if gender := _GENDER.get(patient.get("gender", "")):
-            values.append(f"PID-8|{gender}")
-        values += [f"PID-11|{address}" for address in map(_xad, patient.get("address", ())) if address]
-    return tuple(value for value in values if len(value) <= MAX_VALUE)
-
-
 _AUTHOR: Final = {
     "MedicationRequest": ("requester",),
     "ServiceRequest": ("requester",),
@@ -271,7 +211,7 @@ def authors(resources: Sequence[dict[str, Any]], institution: str, oid: str) -> 
 
     Values that ebRIM cannot carry are left out, as in `source_patient_info`.
     """
-    xon = f"{_hl7(institution)}^^^^^^^^^{oid}" if institution else ""
+    xon = f"{hl7(institution)}^^^^^^^^^{oid}" if institution else ""
     where = (xon,) if xon and len(xon) <= MAX_VALUE else ()
     doctors = {f"Practitioner/{one['id']}": one for one in resources if one["resourceType"] == "Practitioner"}
     people: dict[str, None] = {}
@@ -280,88 +220,8 @@ def authors(resources: Sequence[dict[str, Any]], institution: str, oid: str) -> 
             named = resource.get(element, ())
             for reference in named if isinstance(named, list) else [named]:
                 doctor = doctors.get(reference.get("reference", "")) if reference else None
-                if doctor is not None and (xcn := _xcn(doctor)):
+                if doctor is not None and (xcn := xcn_of(doctor)):
                     people[xcn] = None
     if people:
         return tuple(Author(person, where) for person in people)
     return (Author(institution=where),) if where else ()
-
-
-def _xcn(doctor: dict[str, Any]) -> str:
-    """XCN: id, family, given, and the OID of the numbers (component 9)."""
-    identifier: dict[str, Any] = next(iter(doctor.get("identifier", ())), {})
-    name: dict[str, Any] = next(iter(doctor.get("name", ())), {})
-    system = identifier.get("system", "")
-    authority = f"&{system.removeprefix('urn:oid:')}&ISO" if system.startswith("urn:oid:") else ""
-    family = name.get("family", "") or name.get("text", "")
-    xcn = _components((identifier.get("value", ""), family, " ".join(name.get("given", ()))))
-    if xcn and identifier.get("value") and authority:
-        xcn += "^" * (8 - xcn.count("^")) + authority
-    return xcn if len(xcn) <= MAX_VALUE else ""
-
-
-def _hl7(text: str) -> str:
-    """Delimiters of HL7 v2 inside a component, escaped (v2.5 2.7)."""
-    return (
-        text.replace("\\", "\\E\\")
-        .replace("|", "\\F\\")
-        .replace("^", "\\S\\")
-        .replace("&", "\\T\\")
-        .replace("~", "\\R\\")
-    )
-
-
-def _components(values: Sequence[str]) -> str:
-    return "^".join(map(_hl7, values)).rstrip("^")
-
-
-def _xpn(name: dict[str, Any]) -> str:
-    family, given = name.get("family", ""), name.get("given", ())
-    return _components((family, *given[:1], " ".join(given[1:]))) if family or given else _hl7(name.get("text", ""))
-
-
-def _xad(address: dict[str, Any]) -> str:
-    lines = address.get("line", ())
-    street = " ".join(lines) if lines else address.get("text", "")
-    return _components(
-        (street, "", address.get("city", ""), address.get("state", ""), address.get("postalCode", ""),
-         address.get("country", ""))
-    )  # fmt: skip
-
-
-# -- tables ------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Codes:
-    classes: dict[str, Code]
-    types: dict[str, tuple[Code, str]]
-    """Code and title."""
-    events: dict[str, Code]
-    formats: dict[str, tuple[Code, str]]
-    """Code and MIME type by kind."""
-    facilities: dict[str, Code]
-    settings: dict[str, Code]
-    confidentiality: dict[str, Code]
-
-
-@cache
-def _codes() -> _Codes:
-    """The affinity domain's tables, read once a process."""
-    return _Codes(
-        classes={row["data_type"]: _code(row) for row in _rows("class")},
-        types={row["data_type"]: (_code(row), row["title"]) for row in _rows("type")},
-        events={row["data_type"]: _code(row) for row in _rows("event")},
-        formats={row["kind"]: (_code(row), row["mime"]) for row in _rows("format")},
-        facilities={row["facility"]: _code(row) for row in _rows("facility-type")},
-        settings={row["department"]: _code(row) for row in _rows("practice-setting")},
-        confidentiality={row["data_type"]: _code(row) for row in _rows("confidentiality")},
-    )
-
-
-def _rows(table: str) -> list[dict[str, str]]:
-    return list(mapping_files.read_csv(mapping_files.path("affinity-domain", f"{table}.csv")))
-
-
-def _code(row: dict[str, str]) -> Code:
-    return Code(row["code"], row["scheme"], row["display"])

@@ -19,7 +19,7 @@ from gateway.codec.ssmix2 import ExtendedType, Place, padded
 from gateway.model.code import Code
 from gateway.model.identity import PatientId, PersonKey
 from gateway.model.outcome import Issue, Translated
-from gateway.translate import document_entry, hl7, times
+from gateway.translate import affinity_domain, document_entry, hl7, times
 from gateway.translate.common import SHA256
 from gateway.translate.context import Context, Facilities
 from gateway.translate.converted import Converted, FileDocument
@@ -122,7 +122,7 @@ def _reference(document: FileDocument, place: Place, file: str, context: Context
     """DocumentReference as MHD (ITI TF-3: 4.5.1.1) has it, but for the URL: whoever gives the bytes adds that."""
     assert place.name is not None
     facts, patient, care_date, order_no = document.facts, *context.key[:2], padded(place.name.order_no)
-    class_code, type_code, title = document_entry.folder_codes(document.type)
+    class_code, type_code, title = affinity_domain.folder_codes(document.type)
     kind = "cda" if facts.cda is not None else "file"
     source = DocumentSource(
         context.facility.oid, context.key, context.data_type, context.version_time, context.message_time,
@@ -162,13 +162,13 @@ def _type(type_: ExtendedType, code: Code, title: str, context: Context) -> dict
 
 
 def _concept(code: Code) -> dict[str, Any]:
-    if code.scheme == document_entry.LOINC_OID:
+    if code.scheme == affinity_domain.LOINC_OID:
         return {"coding": [{"system": LOINC, "code": code.code}], "text": code.display}
     return {"coding": [{"system": f"urn:oid:{code.scheme}", "code": code.code, "display": code.display}]}
 
 
 def _coding(kind: str) -> dict[str, Any]:
-    code = document_entry.format_code(kind)
+    code = affinity_domain.format_and_mime(kind)[0]
     return {"system": f"urn:oid:{code.scheme}", "code": code.code, "display": code.display}
 
 

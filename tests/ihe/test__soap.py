@@ -136,10 +136,12 @@ def test_an_unknown_path_is_no_endpoint() -> None:
 
 
 def test_every_transaction_is_mounted_once() -> None:
-    assert ihe.PATHS == ("/pdqv3", "/pixv3", "/xca", "/xcpd", "/xds/registry", "/xds/repository")
+    assert ihe.PATHS == ("/dsub", "/pdqv3", "/pixv3", "/xca", "/xcpd", "/xds/registry", "/xds/repository")
     numbers = dict.fromkeys(transaction.number for transaction in ihe.TRANSACTIONS)
-    expected = (18, 38, 39, 41, 42, 43, 44, 45, 47, 51, 55, 56, 57, 61, 62, 86, 92)
-    assert list(numbers) == [f"ITI-{number}" for number in expected]
+    assert list(numbers) == [
+        f"ITI-{number}"
+        for number in (18, 38, 39, 41, 42, 43, 44, 45, 47, 51, 52, 54, 55, 56, 57, 61, 62, 69, 70, 86, 92)
+    ]
     assert len({(t.path, t.action) for t in ihe.TRANSACTIONS}) == len(ihe.TRANSACTIONS)
 
 

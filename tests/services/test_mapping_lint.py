@@ -139,3 +139,24 @@ def test_the_head_of_a_table_names_what_binds_it(tmp_path: Path) -> None:
     assert bound(sheet.comments) == "http://hl7.org/fhir/administrative-gender"
     assert sheet.rows == [(4, ["A", "b"])]
     assert bound(["# words only"]) == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "line", "words"),
+    [
+        ("class", "data_type,code,scheme\nOML-11,LAB,1.2.3\n", 0, ""),
+        ("colour", "data_type,code\n", 0, "no table 'colour'"),
+        ("class", "data_type,code\nOML-11,LAB\n", 0, "columns are missing: scheme"),
+        ("class", "data_type,code,scheme\nOML-11,,1.2.3\n", 2, "'OML-11' has no code"),
+        ("class", "data_type,code,scheme\nA,B,1.2.3\nA,C,1.2.3\n", 3, "'A' stands on line 2 already"),
+        ("class", "data_type,code,scheme\nA,B,local words\n", 2, "neither an OID nor an absolute URI"),
+        ("class", "data_type,code,scheme\nA,B\n", 2, "2 columns, the header has 3"),
+        ("format", "kind,code,scheme,mime\nfile,F,1.2.3,binary\n", 2, "'binary' is no media type"),
+    ],
+)
+def test_codes_of_the_affinity_domain(site: Site, name: str, text: str, line: int, words: str) -> None:
+    found = of(lint(site(f"affinity-domain/{name}.csv", text)))
+    if not words:
+        assert found == []
+    else:
+        assert [(one[0], one[1]) for one in found] == [("error", line)] and words in found[0][2]

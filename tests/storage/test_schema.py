@@ -29,6 +29,9 @@ QUERIES = {
         "ix_contribution_best",
     "SELECT value FROM face_memory WHERE kind = 'k' AND key = 'x' AND until > 'now'": "(kind=? AND key=?)",
     "SELECT key FROM face_memory WHERE kind = 'k' ORDER BY until LIMIT 5": "ix_face_memory_kind_until",
+    "SELECT n FROM notification WHERE state = 'open' ORDER BY n": "ix_notification_open",
+    "SELECT n FROM notification WHERE state = 'parked' ORDER BY n": "ix_notification_parked",
+    "SELECT n FROM notification WHERE subscription = 's' AND state = 'held' ORDER BY n": "ix_notification_subscription",
     "SELECT n FROM outbox WHERE done IS NULL ORDER BY n": "ix_outbox_open",
 }  # fmt: skip
 

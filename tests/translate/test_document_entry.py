@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from gateway import mapping_files
 from gateway.codec import ebxml
 from gateway.errors import BadInput
 from gateway.model.code import Code
@@ -18,8 +17,8 @@ from gateway.translate.document_entry import (
     authors,
     entries,
     service_period,
-    source_patient_info,
 )
+from gateway.translate.xds_people import source_patient_info
 
 FACILITY = "1.2.392.200119.99999.2"
 SOURCE = DocumentSource(
@@ -133,35 +132,6 @@ def test_the_data_type_itself_can_be_asked_for() -> None:
 )
 def test_practice_setting_is_the_department_or_says_unknown(department: str, code: Code) -> None:
     assert entries(replace(SOURCE, department=department), repository="1.2.3")[0].practiceSettingCode == code
-
-
-TABLES = ("class", "type", "format", "facility-type", "practice-setting", "confidentiality", "event")
-PRINTED_LOINC = {"11502-2", "57833-6"}
-EXTENDED_LOINC = {"11506-3", "34108-1", "34112-3", "18842-5", "57133-1"}
-"""Of data type folders of the extended storage, as NHO names them."""
-
-
-@pytest.mark.parametrize("table", TABLES)
-def test_every_row_is_whole_and_no_loinc_number_is_invented(table: str) -> None:
-    rows = list(mapping_files.read_csv(mapping_files.path("affinity-domain", f"{table}.csv")))
-    keys = [next(iter(row.values())) for row in rows]
-    assert len(keys) == len(set(keys)) > 0
-    for row in rows:
-        assert None not in row
-        assert None not in row.values()
-        assert row["scheme"]
-        assert row["cite"]
-        assert (row["scheme"] == LOINC) <= (row["code"] in PRINTED_LOINC | EXTENDED_LOINC)
-
-
-def test_every_data_type_has_a_class_a_type_and_an_event_code() -> None:
-    tables = {
-        table: {
-            row["data_type"] for row in mapping_files.read_csv(mapping_files.path("affinity-domain", f"{table}.csv"))
-        }
-        for table in ("class", "type", "event")
-    }
-    assert tables["class"] == tables["type"] == tables["event"] | {"*"} | EXTENDED_LOINC
 
 
 # -- from resources ----------------------------------------------------------------------------------------------

@@ -9,8 +9,8 @@ import pytest
 from gateway.codec.ssmix2 import extended_type
 from gateway.model.code import Code
 from gateway.profiles.validator import Validator
+from gateway.translate.affinity_domain import folder_codes
 from gateway.translate.converted import Converted
-from gateway.translate.document_entry import folder_codes
 from gateway.translate.sources import choose, read_file
 from tests.codec.test_cda import CDA
 from tests.translate.messages import FACILITIES, OID, codes, er7, only

@@ -23,10 +23,10 @@ from gateway.translate.document_entry import (
     entries,
     file_entry,
     service_period,
-    source_patient_info,
 )
 from gateway.translate.exchange_spec.registers import Registers
 from gateway.translate.ranks import NUMBER_ONLY, rank
+from gateway.translate.xds_people import source_patient_info
 
 REMEMBERED: Final = 10_000
 """Hashes of resources that were found valid, at most (about 1 MB)."""
