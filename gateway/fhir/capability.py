@@ -48,6 +48,7 @@ def capability(
     """`started` (FHIR dateTime) is when this process began to say so; `mode` is open or enforced; `identity`: Patient
     takes part in ITI-83, 104 and 119; `transactions` add what they answer."""
     security = "no authentication: open mode, reachable on the loopback address only" if mode == "open" else mode
+    rest: dict[str, Any] = {"mode": "server", "security": {"cors": False, "description": security}}
     statement: dict[str, Any] = {
         "resourceType": "CapabilityStatement",
         "id": "musubi",
@@ -58,7 +59,7 @@ def capability(
         "implementation": {"description": "Musubi (結び), gateway between regional EHRs", "url": base},
         "fhirVersion": FHIR_VERSION,
         "format": ["application/fhir+json", "json", "application/fhir+xml", "xml"],
-        "rest": [rest := {"mode": "server", "security": {"cors": False, "description": security}}],
+        "rest": [rest],
     }
     resources = {
         type_: _resource(type_, parameters)

@@ -81,7 +81,8 @@ class Query(NamedTuple):
     used: tuple[tuple[str, str], ...]
     """What took effect, in the order given, without the cursor: the self link."""
     ignored: tuple[str, ...]
-    count: int
+    page: int
+    """Matches of one page at most."""
     total_only: bool
     with_total: bool
     includes: tuple[str, ...]

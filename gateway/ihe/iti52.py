@@ -68,16 +68,21 @@ _OF_SETS: Final = (
     Parameter(f"{_S}ContentType", q.codes),
 )
 _SECTION: Final = "ITI TF-2: 3.52.5.2"
-FILTERS: Final[dict[str, tuple[ObjectKind, StoredQuery]]] = {
-    one.id: (kind, one)
-    for kind, one in (
-        ("document", StoredQuery("urn:uuid:aa2332d0-f8fe-11e0-be50-0800200c9a66", "DocumentEntries", _SECTION, (Parameter(f"{_D}PatientId", q.patient, required=True, many=False), *_OF_DOCUMENTS), _never)),
-        ("submissionset", StoredQuery("urn:uuid:fbede94e-dbdc-4f6b-bc1f-d730e677cece", "SubmissionSets", _SECTION, (Parameter(f"{_S}PatientId", q.patient, required=True, many=False), *_OF_SETS), _never)),
-        ("folder", StoredQuery("urn:uuid:9376254e-da05-41f5-9af3-ac56d63d8ebd", "Folders", _SECTION, (Parameter(f"{_F}PatientId", q.patient, required=True, many=False), Parameter(f"{_F}CodeList", q.codes, anded=True)), _never)),
-        ("document", StoredQuery("urn:uuid:742790e0-aba6-43d6-9f1f-e43ed9790b79", "DocumentEntries of many patients", _SECTION, _OF_DOCUMENTS, _never, any_of=tuple(f"{_D}{name}" for name in ("ClassCode", "TypeCode", "PracticeSettingCode", "HealthcareFacilityTypeCode")))),
-        ("submissionset", StoredQuery("urn:uuid:868cad3d-ec09-4565-b66c-1be10d034399", "SubmissionSets of many patients", _SECTION, _OF_SETS, _never, any_of=(f"{_S}SourceId", f"{_S}AuthorPerson", f"{_S}ContentType"))),
-    )
-}  # fmt: skip
+_QUERIES: Final[tuple[tuple[ObjectKind, StoredQuery], ...]] = (
+    ("document", StoredQuery("urn:uuid:aa2332d0-f8fe-11e0-be50-0800200c9a66", "DocumentEntries", _SECTION,
+                             (Parameter(f"{_D}PatientId", q.patient, required=True, many=False), *_OF_DOCUMENTS), _never)),
+    ("submissionset", StoredQuery("urn:uuid:fbede94e-dbdc-4f6b-bc1f-d730e677cece", "SubmissionSets", _SECTION,
+                                  (Parameter(f"{_S}PatientId", q.patient, required=True, many=False), *_OF_SETS), _never)),
+    ("folder", StoredQuery("urn:uuid:9376254e-da05-41f5-9af3-ac56d63d8ebd", "Folders", _SECTION,
+                           (Parameter(f"{_F}PatientId", q.patient, required=True, many=False),
+                            Parameter(f"{_F}CodeList", q.codes, anded=True)), _never)),
+    ("document", StoredQuery("urn:uuid:742790e0-aba6-43d6-9f1f-e43ed9790b79", "DocumentEntries of many patients", _SECTION,
+                             _OF_DOCUMENTS, _never, any_of=tuple(f"{_D}{name}" for name in _CODES[:4]))),
+    ("submissionset", StoredQuery("urn:uuid:868cad3d-ec09-4565-b66c-1be10d034399", "SubmissionSets of many patients",
+                                  _SECTION, _OF_SETS, _never,
+                                  any_of=(f"{_S}SourceId", f"{_S}AuthorPerson", f"{_S}ContentType"))),
+)  # fmt: skip
+FILTERS: Final = {one.id: (kind, one) for kind, one in _QUERIES}
 _ATTRIBUTES: Final = {
     **{f"{_D}{name}": name[0].lower() + name[1:] for name in (*_CODES, "EventCodeList", "ConfidentialityCode")},
     f"{_S}ContentType": "contentTypeCode",

@@ -1,6 +1,7 @@
 """ITI-54 Document Metadata Publish (ITI TF-2: 3.54): Notify sent to the broker by a publisher. What it holds is told to
 the subscribers it fits, as it came; one-way, answered HTTP 202."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from lxml import etree
@@ -8,6 +9,7 @@ from lxml import etree
 from gateway.codec.ebxml_submit import SUBMIT, read_submit
 from gateway.errors import BadInput, GatewayError
 from gateway.ihe._dsub import NOTIFY, WSNT, Answered, Asked, DsubOperation
+from gateway.model.document import RegistryObject
 from gateway.model.subscription import PULL_POINT, Event
 from gateway.services.broker import matches
 
@@ -32,7 +34,11 @@ def publish(asked: Asked) -> Answered:
             metadata = read_submit(request)
         except GatewayError as error:
             raise BadInput(str(error)) from None
-        objects = {"document": metadata.documents, "submissionset": metadata.submissionSets, "folder": metadata.folders}
+        objects: dict[str, Sequence[RegistryObject]] = {
+            "document": metadata.documents,
+            "submissionset": metadata.submissionSets,
+            "folder": metadata.folders,
+        }
         for one in active:
             fitting = [
                 made for made in objects[one.filter.kind]

@@ -53,7 +53,7 @@ def search(services: MhdServices, request: FhirRequest, caller: Caller, scope: S
     found.sort(key=lambda one: one.time, reverse=True)
     after = _mhd.after(query, services, caller)
     ahead = [one for one in found if not after or _comes_after(one, after)] if not query.total_only else []
-    rows = ahead[: query.count]
+    rows = ahead[: query.page]
     matches = shown(rows, request.base, services, scope)
     last: cursor.Key = (rows[-1].time, rows[-1].entryUUID) if len(ahead) > len(rows) > 0 else ()
     included = list(_included(query, matches, request, services, scope))

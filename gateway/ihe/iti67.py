@@ -75,7 +75,7 @@ def search(services: MhdServices, request: FhirRequest, caller: Caller, scope: S
     others = _Others(request, query, services, scope, after)
     last = page.last
     if not last and not query.total_only:
-        found, last = others.fill(query.count - len(page.rows))
+        found, last = others.fill(query.page - len(page.rows))
         matches += found
     included = list(_included(query, matches, request, services, scope))
     return _mhd.answer(
@@ -215,7 +215,7 @@ def _registry(
     at = (str(after[1]), str(after[2])) if len(after) == 3 and after[0] == "r" else None
     done = query.total_only or (bool(after) and at is None)
     ahead = [] if done else [one for one in found if at is None or _comes_after(one, at)]
-    rows = ahead[: query.count]
+    rows = ahead[: query.page]
     last: cursor.Key = ("r", rows[-1].time, rows[-1].entryUUID) if len(ahead) > len(rows) > 0 else ()
     if sieve is None:
         rows = documents.by_entry_uuid(tuple(one.entryUUID for one in rows), scope)

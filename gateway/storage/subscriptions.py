@@ -106,7 +106,7 @@ class SubscriptionTable:
 
     def _notifications(self, where: str, *values: object) -> list[Notification]:
         rows = self._ask.rows(f"SELECT {_COLUMNS} FROM notification WHERE {where}", values)
-        return [Notification(*row[:5], bytes(row[5] or b""), *row[6:]) for row in rows]
+        return [Notification._make((*row[:5], bytes(row[5] or b""), *row[6:])) for row in rows]
 
     def _queue(self, driver: Driver, events: Iterable[Event]) -> None:
         """Each with its number; what goes to a pull point is held there."""

@@ -142,7 +142,7 @@ class _Reader:
     def __init__(self, made: Provided, entries: Sequence[Mapping[str, Any]], known: Known) -> None:
         self.made, self.entries, self.known = made, entries, known
         self.by_url: dict[str, int] = {}
-        self.uuids: dict[int | None, str] = {}
+        self.uuids: dict[int, str] = {}
         """Entry number -> entryUUID of a DocumentReference or List."""
         self.replaced: set[str] = set()
 
@@ -226,7 +226,7 @@ class _Reader:
     def _target(self, reference: Mapping[str, Any]) -> str:
         """entryUUID of the registry object a reference names, here or on the server; "" for none."""
         text = str(reference.get("reference", ""))
-        if (n := self._at(text)) in self.uuids:
+        if (n := self._at(text)) is not None and n in self.uuids:
             return self.uuids[n]
         local = text.removeprefix(f"{self.known.base}/")
         if local.startswith(("DocumentReference/", "List/")) and (found := entry_uuid(local.split("/")[1])):
