@@ -96,7 +96,7 @@ def handle(request: FhirRequest, services: FhirServices, caller: Caller, scope: 
         trace.denied = error.reason if isinstance(error, Forbidden) else ""
         response = _in_the_format_asked(error_answer(error), request, services)
     outcome = 0 if response.status < 400 else 4 if response.status < 500 else 8
-    record = trace.record(request, caller, outcome, f"{request.method} {response.status}")
+    record = trace.record(caller, outcome, f"{request.method} {response.status}", request)
     records = [] if trace.silent else [record]
     if trace.retired:
         records.append(replace(record, action="D", patient=trace.retired, detail="merged"))

@@ -35,7 +35,7 @@ class Trace:
     retired: str = ""
     """CX of a record that a merge retired; its end is an audit record of its own (ITI TF-2: 3.8.5.1, 3.104.5.1)."""
 
-    def record(self, request: FhirRequest, caller: Caller, outcome: int, detail: str) -> AuditRecord:
+    def record(self, caller: Caller, outcome: int, detail: str, request: FhirRequest | None = None) -> AuditRecord:
         return AuditRecord(
             event=self.event,
             transaction=self.transaction,
@@ -46,7 +46,7 @@ class Trace:
             patient=self.patient,
             object=self.object,
             detail=f"{detail} denied {self.denied}" if self.denied else detail,
-            objects=self._question(request),
+            objects=() if request is None else self._question(request),
             patients=() if self.patient else self.persons,
         ).by(caller)
 

@@ -40,7 +40,7 @@ def refused(root: etree._Element, *codes: str, **arguments: Any) -> saml.Securit
     with pytest.raises(saml.SecurityFault) as found:
         checked(root, **arguments)
     names = [code.partition(":")[2] for code in found.value.subcodes]
-    assert len(names) == 1 and names[0] in codes, (names, found.value.detail)
+    assert len(names) == 1 and names[0] in codes, (names, found.value.finding)
     return found.value
 
 
