@@ -47,6 +47,8 @@ class Size:
     """Invented people whose records are matched."""
     identities: tuple[int, ...] = (10_000, 100_000)
     """People in the identity index, the smallest first; each size is measured while the index grows to the next."""
+    registries: tuple[int, ...] = (10_000, 100_000)
+    """People in the document registry, the smallest first."""
     trees: tuple[int, ...] = (10_000, 30_000)
     """Files of the storages whose cost a file is compared, the smallest first."""
 
@@ -61,6 +63,7 @@ LONG = Size(
     persons=100_000,
     trees=(10_000, 100_000, 1_000_000),
     identities=(10_000, 100_000, 1_000_000),
+    registries=(10_000, 100_000, 1_000_000),
 )
 TINY = Size(
     files=50,
@@ -73,6 +76,7 @@ TINY = Size(
     persons=300,
     trees=(40, 60),
     identities=(60, 120),
+    registries=(20, 40),
 )
 """For the smoke test: every line runs, the numbers mean nothing."""
 
