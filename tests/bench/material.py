@@ -49,6 +49,8 @@ class Size:
     """People in the identity index, the smallest first; each size is measured while the index grows to the next."""
     document: int = 100 * 1024 * 1024
     """Bytes of the large document."""
+    registries: tuple[int, ...] = (10_000, 100_000)
+    """People in the document registry, the smallest first."""
     trees: tuple[int, ...] = (10_000, 30_000)
     """Files of the storages whose cost a file is compared, the smallest first."""
 
@@ -64,6 +66,7 @@ LONG = Size(
     document=500 * 1024 * 1024,
     trees=(10_000, 100_000, 1_000_000),
     identities=(10_000, 100_000, 1_000_000),
+    registries=(10_000, 100_000, 1_000_000),
 )
 TINY = Size(
     files=50,
@@ -77,6 +80,7 @@ TINY = Size(
     document=2 * 1024 * 1024,
     trees=(40, 60),
     identities=(60, 120),
+    registries=(20, 40),
 )
 """For the smoke test: every line runs, the numbers mean nothing."""
 
