@@ -28,7 +28,7 @@ class FileObjects:
 
     def open(self, address: str) -> BinaryIO:
         try:
-            return self._path(address).open("rb", buffering=0)  # type: ignore[return-value]
+            return self._path(address).open("rb", buffering=0)
         except OSError:
             raise FileNotFoundError(address) from None
 

@@ -12,13 +12,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cache, lru_cache
 from typing import Any, Final
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, event
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.pool import QueuePool
 
 from gateway.errors import ConfigurationError, Unavailable
 from gateway.storage.driver import CHUNK, Driver, insert_sql
-from gateway.storage.schema import Table
 
 LOCK_TIMEOUT_S: Final = 60
 """How long a writer waits for the writer of another process, in seconds."""
@@ -159,7 +158,7 @@ def _dumper(psycopg: Any) -> Any:
     """Text as PostgreSQL takes it. It has no NUL; readers refuse it long before (codec/), and what comes here all the
     same is stored, and asked for, as U+FFFD, rather than stop a batch."""
 
-    class Text(psycopg.types.string.StrDumperUnknown):  # type: ignore[misc,name-defined]
+    class Text(psycopg.types.string.StrDumperUnknown):  # type: ignore[misc]
         def dump(self, obj: str) -> Any:
             return super().dump(obj.replace("\0", "\ufffd") if "\0" in obj else obj)
 

@@ -25,7 +25,7 @@ def document(gathered: Gathered, author: str, base: str) -> bytes:
     for one in (*gathered.patients, *(one for _, rows in gathered.sections for one in rows), *gathered.along):
         digest.update(fhir.render(one))
     number = uuid.uuid5(uuid.NAMESPACE_OID, f"{gathered.kind.name}|{author}|{digest.hexdigest()}")
-    device = {
+    device: dict[str, Any] = {
         "resourceType": "Device",
         "id": str(uuid.uuid5(number, "author")),
         "deviceName": [{"name": author, "type": "user-friendly-name"}],
@@ -82,7 +82,7 @@ def _narrative(inside: str) -> dict[str, str]:
 def line_of(resource: dict[str, Any]) -> str:
     """One resource in a line: date, what it is, value. Only words that stand in it."""
     when = next((str(resource[name]) for name in _DATES if resource.get(name)), "")
-    concept = next((resource[name] for name in _TEXTS if resource.get(name)), {})
+    concept: dict[str, Any] = next((resource[name] for name in _TEXTS if resource.get(name)), {})
     what = _words(concept) or str((resource.get("medicationReference") or {}).get("display", ""))
     return " ".join(part for part in (when[:10], what or resource["resourceType"], _value(resource)) if part)
 

@@ -98,7 +98,7 @@ def _codes(concepts: Any) -> Iterator[str]:
 def _along(resources: Resources, listed: Sequence[dict[str, Any]], scope: Scope) -> tuple[dict[str, Any], ...]:
     have = {f"{one['resourceType']}/{one['id']}" for one in listed}
     wanted = sorted({reference for one in listed for reference in references(one)} - have)
-    found = []
+    found: list[dict[str, Any]] = []
     for reference in wanted:
         type_, _, id_ = reference.partition("/")
         if type_ not in ALONG:
