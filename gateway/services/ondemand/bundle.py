@@ -26,7 +26,7 @@ def document(gathered: Gathered, author: str, base: str) -> bytes:
         digest.update(fhir.render(one))
     number = uuid.uuid5(uuid.NAMESPACE_OID, f"{gathered.kind.name}|{author}|{digest.hexdigest()}")
     author_id = str(uuid.uuid5(number, "author"))
-    device = {
+    device: dict[str, Any] = {
         "resourceType": "Device",
         "id": author_id,
         "deviceName": [{"name": author, "type": "user-friendly-name"}],
