@@ -11,37 +11,40 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, BinaryIO, cast
 
 import requests
-from requests.adapters import HTTPAdapter
 
 from gateway import ihe, mapping_files
 from gateway.codec import fhir, ssmix2
 from gateway.codec.mllp import Block
 from gateway.codec.packing import pack
-from gateway.errors import ConfigurationError, InvalidParameter
+from gateway.errors import ConfigurationError
+from gateway.fhir.federated import FederatedServices
 from gateway.fhir.server import FhirServices
 from gateway.ihe import iti10, iti46
-from gateway.ihe._client import Call, Peer, Poster
+from gateway.ihe._client import Call, Poster
 from gateway.ihe._held import Held
 from gateway.ihe._later import Deliveries, allowed
 from gateway.ihe._soap import WireResponse
 from gateway.ihe._transaction import Sender
+from gateway.ihe._transport import session
 from gateway.ihe._v2 import Replies, V2Services, answer, failed
 from gateway.ihe._v3 import CORRELATION_S, Later, V3Services
-from gateway.ihe.initiating import ask_of
-from gateway.model.audit import AuditRecord
+from gateway.ihe.communities import Communities, communities
+from gateway.ihe.communities import Parts as CommunityParts
+from gateway.ihe.topology import Topology
 from gateway.model.caller import UNRESTRICTED, Caller, Scope
 from gateway.model.clock import Chance, Clock
 from gateway.model.identity import PatientId
 from gateway.model.resource import ReferenceClause, SearchPlan
 from gateway.profiles.validator import Validator
 from gateway.profiles.xml_format import FhirXml
-from gateway.serve.http import FederatedQuestion, HttpServices, create_app
+from gateway.serve.federation_api import FederationApi
+from gateway.serve.http import HttpServices, create_app
 from gateway.serve.metrics import MllpMetrics
 from gateway.serve.mllp import MllpServer
 from gateway.serve.server import HttpServer, Listener, Together, run_until_signal
 from gateway.serve.worker import Worker
 from gateway.services.documents import DocumentServices
-from gateway.services.federate import Ask, Community, Question, ask_all, own_registry
+from gateway.services.federation.snapshots import Snapshots
 from gateway.services.feed import Feed, Readers
 from gateway.services.ingest.deriving import derivations
 from gateway.services.ingest.files import walk
@@ -57,7 +60,6 @@ from gateway.services.persons.describing import describing
 from gateway.services.quality import Quality, make_quality_reader, merged
 from gateway.services.registers import load as load_registers
 from gateway.services.search import TYPES, SearchRules, system_aliases
-from gateway.settings import Peer as PeerSettings
 from gateway.settings import Settings, check_may_serve
 from gateway.storage.opening import Storage, opened
 from gateway.storage.upgrade import differences
@@ -71,8 +73,6 @@ _READERS = 4
 """Messages that are translated at the same time; the threads that wait for a commit are more."""
 
 _LOG = logging.getLogger("gateway.app")
-_DOCUMENT_TYPES = {"lab": "lab", "rx": "rx", "documents": "document"}
-"""Words of the command line and /api/query -> those of services/federate."""
 
 
 def software_version() -> str:
@@ -233,15 +233,10 @@ class Node:
         )
 
     def fhir(self) -> FhirServices:
-        community, http = self.settings.community, self.settings.http
         return FhirServices(
             resources=self.parts.resources,
             audit=self.parts.audit,
-            rules=SearchRules(
-                base=f"{http.url}/fhir",
-                aliases=system_aliases(tuple(one.authority() for one in self.settings.authorities)),
-                affinity_domain=community.affinity_domain,
-            ),
+            rules=self._search_rules(),
             cursor_key=self.chance.token(32),
             version=software_version(),
             started=self.clock.now().isoformat(timespec="seconds"),
@@ -250,6 +245,13 @@ class Node:
             render_xml=fhir_xml().render,
             parse_xml=fhir_xml().parse,
             check=validator().check,
+        )
+
+    def _search_rules(self) -> SearchRules:
+        return SearchRules(
+            base=f"{self.settings.http.url}/fhir",
+            aliases=system_aliases(tuple(one.authority() for one in self.settings.authorities)),
+            affinity_domain=self.settings.community.affinity_domain,
         )
 
     def v2(self) -> V2Services:
@@ -326,6 +328,8 @@ class Node:
         self, ready: Mapping[str, Any], counts: Callable[[], str] = str, later: Later | None = None
     ) -> HttpServices:
         documents, persons = self.documents(), self.v3(later)
+        call = Call(session(self.settings.federation.connections), self.clock, self.chance)
+        everybody = self.communities(call)
 
         def soap(path: str, content_type: str, body: BinaryIO, caller: Caller) -> WireResponse:
             services = persons if path in ihe.PERSON_PATHS else documents
@@ -334,7 +338,7 @@ class Node:
         return HttpServices(
             fhir=self.fhir(),
             soap=soap,
-            federate=partial(self.federate, documents),
+            federation=self.federation(everybody),
             scope=scope_of,
             ready=lambda: {role: bool(listens()) for role, listens in ready.items()},
             audit=self.parts.audit,
@@ -345,72 +349,38 @@ class Node:
             counts=counts,
         )
 
-    def federate(self, documents: DocumentServices, question: FederatedQuestion, caller: Caller) -> dict[str, Any]:
-        """One question to this node's registry and to every wanted peer, under one deadline."""
-        scope = scope_of(caller)
-        abroad = self._shared_id(question.patient, scope)
-        types = tuple(_DOCUMENT_TYPES[word] for word in question.types)
-        own = self.settings.community
-        communities = [Community(own.id, own.name, own_registry(documents, scope))]
-        with requests.Session() as session:
-            # A proxy or a .netrc of the environment is for people's browsers; peers stand in the configuration.
-            session.trust_env = False
-            adapter = HTTPAdapter(pool_maxsize=max(10, len(self.settings.peers)))
-            session.mount("http://", adapter)
-            session.mount("https://", adapter)
-            call = Call(cast(Poster, session), self.clock, self.chance)
-            communities += [
-                Community(peer.id, peer.name, _ask_peer(peer, call, abroad)) for peer in self.settings.peers if peer.xca
-            ]
-            chosen = _chosen(communities, question.communities)
-            deadline_s = min(question.deadline_s or self.settings.federation.deadline_s, 300.0)
-            answer = ask_all(Question(question.patient, types), chosen, deadline_s, self.clock)
-        silent = any(outcome.outcome not in ("ok", "nothing") for outcome in answer.communities)
-        self.parts.audit.record(
-            AuditRecord(
-                event="110112",
-                transaction="federated-query",
-                action="E",
-                outcome=4 if silent else 0,
-                actor=caller.user or caller.node,
-                address=caller.address,
-                patient=str(question.patient),
-                object="federated-query",
-                detail=" ".join(f"{outcome.community}={outcome.outcome}" for outcome in answer.communities),
+    def communities(self, call: Call) -> Communities:
+        """Everybody this node asks, itself included."""
+        parts = self.parts
+        return communities(
+            CommunityParts(
+                settings=self.settings,
+                documents=self.documents(),
+                resources=parts.resources,
+                identities=parts.identities,
+                persons=self.persons(),
+                health=parts.health,
+                correlations=parts.correlations,
+                rules=self._search_rules(),
+                call=call,
+                facilities=facilities(self.settings),
+                clock=self.clock,
             )
         )
-        return answer.as_json()
 
-    def _shared_id(self, patient: PatientId, scope: Scope) -> PatientId:
-        """The id other communities can know the person by: the medical ID, else the insured-person id, else the id
-        as it was given."""
-        eid = self.parts.identities.enterprise_id(patient, scope)
-        known = self.parts.identities.identifiers(eid, scope) if eid else ()
-        for kind in ("medical-id", "insurer"):
-            shared = {authority.oid for authority in self.settings.authorities if authority.kind == kind}
-            if found := [identifier for identifier in known if identifier.authority in shared]:
-                return patient if patient in found else found[0]
-        return patient
-
-
-def _ask_peer(settings: PeerSettings, call: Call, patient: PatientId) -> Ask:
-    peer = Peer(settings.id, settings.xca, settings.name, settings.documents_per_request)
-    ask = ask_of(peer, call)
-
-    def limited(question: Question, left_s: float) -> Sequence[Any]:
-        return ask(question._replace(patient=patient), min(left_s, settings.timeout_s))
-
-    return limited
-
-
-def _chosen(communities: list[Community], wanted: tuple[str, ...] | None) -> list[Community]:
-    if wanted is None:
-        return communities
-    chosen = [community for community in communities if community.id in wanted or community.name in wanted]
-    missing = [word for word in wanted if not any(word in (c.id, c.name) for c in communities)]
-    if missing:
-        raise InvalidParameter(f"no such community: {', '.join(missing)}")
-    return chosen
+    def federation(self, everybody: Communities) -> FederationApi:
+        known = [one.authority() for one in self.settings.authorities]
+        fhir = FederatedServices(
+            federation=everybody.federation,
+            persons=self.persons(),
+            rules=self._search_rules(),
+            cursor_key=self.chance.token(32),
+            snapshots=Snapshots(self.clock.monotonic),
+            render_xml=fhir_xml().render,
+            chance=self.chance,
+        )
+        names = {one.patient_system: one.name or one.namespace or one.oid for one in known}
+        return FederationApi(fhir, names, Topology(everybody, self.clock).shown)
 
 
 def integrity(parts: Storage) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, Final, NamedTuple, Protocol
 
 import requests
 from lxml import etree
+from urllib3 import Timeout
 from urllib3.exceptions import HTTPError as TransportError
 from urllib3.exceptions import TimeoutError as TransportTimeout
 
@@ -17,9 +18,11 @@ from gateway.codec import mtom, soap, xml
 from gateway.codec.mtom import Part
 from gateway.errors import BadInput, Forbidden, LimitExceeded, Unavailable
 from gateway.model.clock import Chance, Clock
-from gateway.services.documents import spool
+from gateway.services.documents import same_community, spool
 
 _CHUNK: Final = 64 * 1024
+CONNECT_S: Final = 3.0
+"""For the connection itself: an address that answers nothing must not use up the time of a question."""
 _LEAST_S: Final = 0.05
 """Less time than this left is none: no connection is opened for it."""
 
@@ -36,6 +39,13 @@ class Peer:
     documents_per_request: int = 0
     xcpd: str = ""
     """URL where it answers ITI-55."""
+    fhir: str = ""
+    """Its FHIR base, without a slash at the end."""
+    behind: tuple[str, ...] = ()
+    """homeCommunityIds it answers for besides its own: a hub."""
+
+    def speaks_for(self, home: str) -> bool:
+        return any(same_community(home, one) for one in (self.home, *self.behind))
 
 
 class Finding(NamedTuple):
@@ -51,12 +61,14 @@ class Received(NamedTuple):
     relates_to: str
     body: etree._Element
     parts: dict[str, Part]
+    envelope: soap.Envelope
 
 
 class Poster(Protocol):
     """What we use of requests.Session."""
 
     def post(self, url: str, **arguments: Any) -> requests.Response: ...
+    def get(self, url: str, **arguments: Any) -> requests.Response: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +99,8 @@ class Call:
                 headers={"Content-Type": content_type, "Accept-Encoding": "identity"},
                 stream=True,
                 allow_redirects=False,
-                auth=_no_credentials,
-                timeout=(deadline_s, deadline_s),
+                auth=no_credentials,
+                timeout=total(deadline_s),
             ) as response:
                 return self._read(response, message_id, until)
         except (requests.Timeout, TransportTimeout):
@@ -127,7 +139,7 @@ class Call:
             raise BadInput("the answer has an empty soap:Body")
         if envelope.relates_to and envelope.relates_to != message_id:
             raise BadInput("the answer relates to another message")
-        return Received(message_id, envelope.relates_to, envelope.body, parts)
+        return Received(message_id, envelope.relates_to, envelope.body, parts, envelope)
 
     def _chunks(self, response: requests.Response, until: float) -> Iterator[bytes]:
         """Pieces as they come (`read1`): a peer that drips bytes must not hold us past the deadline."""
@@ -140,7 +152,12 @@ class Call:
             yield chunk
 
 
-def _no_credentials(prepared: requests.PreparedRequest) -> requests.PreparedRequest:
+def total(seconds: float) -> Timeout:
+    """For everything: connecting, sending, waiting and reading (_transport.py holds the reading to it)."""
+    return Timeout(total=seconds, connect=min(CONNECT_S, seconds))
+
+
+def no_credentials(prepared: requests.PreparedRequest) -> requests.PreparedRequest:
     """Given so that requests does not look for a password of the operator's in ~/.netrc and send it to a peer."""
     return prepared
 

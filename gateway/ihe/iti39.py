@@ -15,7 +15,7 @@ from gateway.ihe._client import Call, Finding, Peer, Received, same_relation
 from gateway.ihe._soap import Payload, Result, Transaction, repository_error
 from gateway.model.caller import Caller, Scope
 from gateway.model.document import DocumentEntry
-from gateway.services.documents import DocumentServices, same_community
+from gateway.services.documents import DocumentServices
 
 # -- responding gateway ------------------------------------------------------------------------------------------
 
@@ -88,7 +88,9 @@ def retrieve(peer: Peer, entries: Sequence[DocumentEntry], call: Call, deadline_
 
 def _retrieve_some(peer: Peer, entries: Sequence[DocumentEntry], call: Call, deadline_s: float) -> Answer:
     wanted = {entry.uniqueId: entry for entry in entries}
-    body = ebxml.retrieve_request((peer.home, entry.repositoryUniqueId, entry.uniqueId) for entry in wanted.values())
+    body = ebxml.retrieve_request(
+        (entry.homeCommunityId or peer.home, entry.repositoryUniqueId, entry.uniqueId) for entry in wanted.values()
+    )
     received = call.send(peer.xca, TRANSACTION.action, body, deadline_s=deadline_s, packed=True)
     findings = list(same_relation(received))
     found = ebxml_read.read_retrieve_answer(received.body)
@@ -100,7 +102,7 @@ def _retrieve_some(peer: Peer, entries: Sequence[DocumentEntry], call: Call, dea
         entry = wanted.get(response.documentUniqueId)
         if entry is None or entry.repositoryUniqueId != response.repositoryUniqueId:
             findings.append(Finding("unasked-document", "a document nobody asked for was dropped"))
-        elif response.homeCommunityId and not same_community(response.homeCommunityId, peer.home):
+        elif response.homeCommunityId and not peer.speaks_for(response.homeCommunityId):
             findings.append(Finding("foreign-home", "a document of another community was dropped"))
         elif (part := _bytes_of(response, received)) and entry.hash and _sha1(part) != entry.hash:
             findings.append(Finding("hash-mismatch", "a document whose bytes are not those of its entry was dropped"))

@@ -16,15 +16,14 @@ import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, BinaryIO, NamedTuple, cast
+from typing import Any, BinaryIO, cast
 
 import orjson
 import structlog
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from gateway.codec import fhir as fhir_json
-from gateway.errors import BadInput, GatewayError, InvalidParameter, LimitExceeded, MissingParameter, codes_for
+from gateway.errors import BadInput, LimitExceeded, codes_for
 from gateway.fhir import FhirRequest, FhirResponse, FhirServices, handle
 from gateway.fhir.messages import CONTENT_TYPE, outcome
 from gateway.fhir.search import parse_form
@@ -33,15 +32,14 @@ from gateway.ihe._soap import WireResponse
 from gateway.model.audit import AuditRecord
 from gateway.model.caller import Caller, Scope, is_loopback
 from gateway.model.clock import Chance, Clock
-from gateway.model.identity import PatientId
 from gateway.ports import AuditLog
+from gateway.serve import federation_api
+from gateway.serve.federation_api import FederationApi
 from gateway.serve.metrics import Metrics
 from gateway.serve.persons_api import PersonsApi, register
 from gateway.services.search import TYPES
 
-QUERY_TYPES = ("lab", "rx", "documents")
 ALL_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-MAX_DEADLINE_S = 300.0
 _SECURITY_HEADERS = (
     ("X-Content-Type-Options", "nosniff"),
     ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
@@ -53,18 +51,6 @@ _HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.\-]+)(?::[0-9]{1,5})
 _log = structlog.get_logger("musubi.http")
 
 
-class FederatedQuestion(NamedTuple):
-    """The body of POST /api/query after it was checked."""
-
-    patient: PatientId
-    types: tuple[str, ...]
-    """Of QUERY_TYPES."""
-    communities: tuple[str, ...] | None
-    """homeCommunityIds; None: all."""
-    deadline_s: float | None
-    """Seconds for everything; None: as configured."""
-
-
 @dataclass(frozen=True, slots=True)
 class HttpServices:
     """What the application needs; app.py fills it."""
@@ -72,8 +58,7 @@ class HttpServices:
     fhir: FhirServices
     soap: Callable[[str, str, BinaryIO, Caller], WireResponse]
     """(path, Content-Type, body, caller) -> answer; ihe.dispatch with its services already given."""
-    federate: Callable[[FederatedQuestion, Caller], Mapping[str, Any]]
-    """-> {"communities": [...], "rows": [...]}; its audit record is stored when it returns."""
+    federation: FederationApi
     scope: Callable[[Caller], Scope]
     """Policy: what this caller may see."""
     ready: Callable[[], Mapping[str, bool]]
@@ -115,7 +100,7 @@ def is_loopback_name(host: str) -> bool:
 def route_of(path: str) -> str:
     """The template of a path: for logs and metrics, which may hold no id. Everything unknown is one route."""
     parts = [part for part in path.split("/") if part]
-    if path in PATHS or path in ("/livez", "/readyz", "/metrics", "/api/query"):
+    if path in PATHS or path in federation_api.PATHS or path in ("/livez", "/readyz", "/metrics"):
         return path
     if parts[:2] in (["api", "reviews"], ["api", "persons"]):
         return f"/api/{parts[1]}"
@@ -126,6 +111,8 @@ def route_of(path: str) -> str:
             return f"/fhir/Patient/{operation}"
         case ["metadata"]:
             return "/fhir/metadata"
+        case ["$federated-stream"]:
+            return "/fhir/$federated-stream"
         case [type_, *rest] if type_ in TYPES:
             shapes = {0: "", 1: "/{id}", 2: "/{id}/_history", 3: "/{id}/_history/{version}"}
             return f"/fhir/{type_}" + ("/_search" if rest == ["_search"] else shapes.get(len(rest), "/(other)"))
@@ -190,8 +177,11 @@ def _health(app: Flask, services: HttpServices, metrics: Metrics) -> None:
 def _fhir(app: Flask, services: HttpServices) -> None:
     def fhir(path: str = "") -> Response:
         caller = caller_of(services.mode)
-        answer = handle(_fhir_request(path, services), services.fhir, caller, services.scope(caller))
-        return _fhir_answer(answer)
+        asked, scope = _fhir_request(path, services), services.scope(caller)
+        if services.federation.answers(asked):
+            answer = services.federation.answer(asked, caller, scope)
+            return _fhir_answer(answer) if isinstance(answer, FhirResponse) else federation_api.streamed(answer)
+        return _fhir_answer(handle(asked, services.fhir, caller, scope))
 
     for rule in ("/fhir", "/fhir/<path:path>"):
         app.add_url_rule(rule, f"fhir {rule}", fhir, methods=ALL_METHODS, provide_automatic_options=False)
@@ -262,17 +252,10 @@ def _body(services: HttpServices) -> BinaryIO:
 
 
 def _api(app: Flask, services: HttpServices) -> None:
-    def query() -> Response:
-        caller = caller_of(services.mode)
-        try:
-            question = read_question(request.headers.get("Content-Type", ""), _body(services).read())
-            return _json(200, services.federate(question, caller))
-        except GatewayError as error:
-            codes = codes_for(error)
-            _audit_failure(services, codes.http, "federated-query")
-            return _json(codes.http, {"error": codes.fhir, "text": str(error)})
+    def question() -> tuple[str, bytes]:
+        return request.headers.get("Content-Type", ""), _body(services).read()
 
-    app.add_url_rule("/api/query", "api query", query, methods=["POST"])
+    federation_api.register(app, services.federation, lambda: caller_of(services.mode), services.scope, question)
     if services.fhir.persons is not None:
         register(
             app,
@@ -284,46 +267,6 @@ def _api(app: Flask, services: HttpServices) -> None:
                 lambda: _body(services).read(),
             ),
         )
-
-
-def read_question(content_type: str, body: bytes) -> FederatedQuestion:
-    """{"patient": CX, "types": [...], "communities": "all" | [...], "deadline_s": number}; only `patient` is required.
-
-    The Content-Type must be application/json, so that a web page cannot post here without asking first (CORS).
-    """
-    if content_type.partition(";")[0].strip().lower() != "application/json":
-        raise BadInput("the question is application/json")
-    given = fhir_json.parse(body)
-    if unknown := set(given) - {"patient", "types", "communities", "deadline_s"}:
-        raise InvalidParameter(f"{len(unknown)} keys are not known (patient, types, communities, deadline_s)")
-    if not isinstance(given.get("patient"), str):
-        raise MissingParameter('"patient" is required: id^^^&oid&ISO')
-    try:
-        patient = PatientId.parse(given["patient"])
-    except ValueError as error:
-        raise InvalidParameter(f'"patient": {error}') from None
-    types = _words(given, "types")
-    if types is not None and not set(types) <= set(QUERY_TYPES):
-        raise InvalidParameter(f'"types" is a list of {", ".join(QUERY_TYPES)}')
-    deadline = given.get("deadline_s")
-    if deadline is not None:
-        try:
-            deadline = float(deadline)
-        except (TypeError, ValueError):
-            deadline = 0.0
-        if not 0 < deadline <= MAX_DEADLINE_S:
-            raise InvalidParameter(f'"deadline_s" is a number of seconds up to {MAX_DEADLINE_S:.0f}')
-    return FederatedQuestion(patient, types or QUERY_TYPES, _words(given, "communities"), deadline)
-
-
-def _words(given: dict[str, Any], key: str) -> tuple[str, ...] | None:
-    """A list of words; None when the key is absent or says "all"."""
-    value = given.get(key)
-    if value is None or value == "all":
-        return None
-    if not isinstance(value, list) or not value or len(value) > 1000 or not all(isinstance(one, str) for one in value):
-        raise InvalidParameter(f'"{key}" is "all" or a list of words')
-    return tuple(dict.fromkeys(value))
 
 
 def _failed(services: HttpServices, error: Exception) -> Response:

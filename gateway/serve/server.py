@@ -51,7 +51,8 @@ class HttpServer:
                 map=self._map,
                 host=host,
                 port=settings.http.port,
-                threads=settings.http.threads,
+                # A federated question waits for others; it never takes the thread of a local one.
+                threads=settings.http.threads + settings.federation.max_questions,
                 ident=None,
                 max_request_body_size=settings.http.max_body_bytes,
                 max_request_header_size=_HEADER_BYTES,

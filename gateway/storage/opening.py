@@ -17,6 +17,7 @@ from gateway.storage.documents import DocumentTable
 from gateway.storage.engines import WRITER_CACHE_KIB, Lookups, open_engine
 from gateway.storage.identities import IdentityTable
 from gateway.storage.keeping import Store
+from gateway.storage.peers import CorrelationTable, PeerHealthTable
 from gateway.storage.persons import PersonTable
 from gateway.storage.reindex import reindex
 from gateway.storage.resources import ResourceTable
@@ -38,6 +39,8 @@ class Storage:
     outbox: OutboxTable
     keeping: Store
     persons: PersonTable
+    health: PeerHealthTable
+    correlations: CorrelationTable
     lookups: Lookups
 
     def close(self) -> None:
@@ -78,6 +81,8 @@ def open_storage(url: str, blob_directory: Path, *, affinity_domain: str, derive
         outbox=OutboxTable(engine, writer, clock),
         keeping=Store(engine, writer, blobs, derive, clock),
         persons=PersonTable(lookups, identities, writer, derive, clock, affinity_domain),
+        health=PeerHealthTable(engine, writer),
+        correlations=CorrelationTable(engine, writer, clock),
         lookups=lookups,
     )
 

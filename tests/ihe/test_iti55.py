@@ -10,7 +10,7 @@ from lxml import etree
 from gateway.codec import hl7v3, soap
 from gateway.codec.hl7v3 import II
 from gateway.errors import BadInput, Forbidden, GatewayError, TooManyResults, Unavailable
-from gateway.ihe import _discovery, _xcpd, iti55
+from gateway.ihe import _discovery, _lifetime, iti55
 from gateway.ihe._client import Call, Peer
 from gateway.ihe._discovery import Own, Question
 from gateway.model.clock import Clock
@@ -314,7 +314,7 @@ def test_a_deferred_failure_is_delivered_as_well(node: V3Node) -> None:
     ],
 )
 def test_durations(duration: str, found: float | None) -> None:
-    assert _xcpd.seconds(duration) == found
+    assert _lifetime.seconds(duration) == found
 
 
 def test_who_asks_is_remembered_as_long_as_he_says(node: V3Node) -> None:

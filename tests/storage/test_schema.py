@@ -17,6 +17,8 @@ QUERIES = {
     "SELECT n FROM document WHERE eid = 'e' AND status = 's' ORDER BY creationTime DESC": "ix_document_eid",
     "SELECT n FROM contribution WHERE n = 1 ORDER BY live DESC, rank, source_time DESC, hash DESC LIMIT 1":
         "ix_contribution_best",
+    "SELECT ids FROM peer_correlation WHERE person = 'p'": "PRIMARY KEY (person=?)",
+    "SELECT person FROM peer_correlation WHERE expires_s < 1": "ix_peer_correlation_expires_s",
     "SELECT n FROM outbox WHERE done IS NULL ORDER BY n": "ix_outbox_open",
 }  # fmt: skip
 
