@@ -21,6 +21,7 @@ from gateway.fhir.federated import FederatedServices
 from gateway.fhir.server import FhirServices
 from gateway.ihe import iti10, iti46
 from gateway.ihe._client import Call, Poster
+from gateway.ihe._gateway import GatewayServices
 from gateway.ihe._held import Held
 from gateway.ihe._later import Deliveries, allowed
 from gateway.ihe._soap import WireResponse
@@ -330,9 +331,10 @@ class Node:
         documents, persons = self.documents(), self.v3(later)
         call = Call(session(self.settings.federation.connections), self.clock, self.chance)
         everybody = self.communities(call)
+        gateway = GatewayServices(documents, everybody, later, persons.may_reply)
 
         def soap(path: str, content_type: str, body: BinaryIO, caller: Caller) -> WireResponse:
-            services = persons if path in ihe.PERSON_PATHS else documents
+            services = persons if path in ihe.PERSON_PATHS else gateway if path == ihe.INITIATING_PATH else documents
             return ihe.dispatch(path, content_type, body, services, caller)
 
         return HttpServices(

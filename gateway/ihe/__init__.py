@@ -4,7 +4,22 @@ are made from it."""
 from typing import BinaryIO, Final
 
 from gateway.codec import soap
-from gateway.ihe import _wsdl, iti18, iti38, iti39, iti43, iti44, iti45, iti47, iti55, iti56
+from gateway.ihe import (
+    _wsdl,
+    iti18,
+    iti38,
+    iti39,
+    iti43,
+    iti44,
+    iti45,
+    iti47,
+    iti55,
+    iti56,
+    xca_query,
+    xca_retrieve,
+)
+from gateway.ihe._gateway import PATH as INITIATING_PATH
+from gateway.ihe._gateway import GatewayServices
 from gateway.ihe._soap import Operation, WireResponse, answer
 from gateway.ihe._v3 import V3Services
 from gateway.model.caller import Caller
@@ -27,13 +42,18 @@ TRANSACTIONS: Final[tuple[Operation, ...]] = (
     iti55.ASYNCHRONOUS_ANSWER,
     iti55.DEFERRED_ANSWER,
     iti56.TRANSACTION,
+    xca_query.TRANSACTION,
+    xca_retrieve.TRANSACTION,
 )
 
 PATHS: Final = tuple(sorted({transaction.path for transaction in TRANSACTIONS}))
 """URL paths of the SOAP endpoints."""
 
 PERSON_PATHS: Final = frozenset({"/pixv3", "/pdqv3", "/xcpd"})
-"""Those whose transactions work with V3Services; the others work with DocumentServices."""
+"""Those whose transactions work with V3Services; INITIATING_PATH works with GatewayServices, all others with
+DocumentServices."""
+
+Services = DocumentServices | V3Services | GatewayServices
 
 
 def at(path: str) -> tuple[Operation, ...]:
@@ -41,9 +61,7 @@ def at(path: str) -> tuple[Operation, ...]:
     return tuple(transaction for transaction in TRANSACTIONS if transaction.path == path)
 
 
-def dispatch(
-    path: str, content_type: str, body: BinaryIO, services: DocumentServices | V3Services, caller: Caller
-) -> WireResponse:
+def dispatch(path: str, content_type: str, body: BinaryIO, services: Services, caller: Caller) -> WireResponse:
     """Answers one POST to an endpoint of PATHS. The body of the answer may be a stream and is to be read once.
 
     The audit record is stored when this returns. Raises KeyError for a path that is no endpoint.
@@ -51,8 +69,9 @@ def dispatch(
     transactions = at(path)
     if not transactions:
         raise KeyError(path)
-    # Only the gateways' discovery has answers that come later.
-    may_reply = services.may_reply if isinstance(services, V3Services) and path == "/xcpd" else soap.nowhere
+    # Only gateways give answers that come later.
+    later = isinstance(services, (V3Services, GatewayServices)) and path in ("/xcpd", INITIATING_PATH)
+    may_reply = services.may_reply if later and not isinstance(services, DocumentServices) else soap.nowhere
     return answer(transactions, content_type, body, services, caller, may_reply)
 
 

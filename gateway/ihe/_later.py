@@ -27,6 +27,8 @@ class Delivery(NamedTuple):
     address: str
     action: str
     envelope: bytes
+    content_type: str = ""
+    """Of a package (MTOM); empty: a plain envelope."""
 
 
 class Deliveries:
@@ -38,13 +40,13 @@ class Deliveries:
         self._stopped, self._lock = threading.Event(), threading.Lock()
         self._thread: threading.Thread | None = None
 
-    def put(self, address: str, action: str, envelope: bytes) -> bool:
+    def put(self, address: str, action: str, envelope: bytes, content_type: str = "") -> bool:
         """Whether there was room."""
         with self._lock:
             if self._stopped.is_set():
                 return False
             try:
-                self._queue.put_nowait(Delivery(address, action, envelope))
+                self._queue.put_nowait(Delivery(address, action, envelope, content_type))
             except queue.Full:
                 return False
             if self._thread is None:
@@ -85,7 +87,7 @@ class Deliveries:
         _LOG.warning("an answer could not be delivered after %s attempts", len(self._pauses_s))
 
     def _post(self, delivery: Delivery) -> bool:
-        content_type = f'{soap.MEDIA_TYPE}; charset=UTF-8; action="{delivery.action}"'
+        content_type = delivery.content_type or f'{soap.MEDIA_TYPE}; charset=UTF-8; action="{delivery.action}"'
         try:
             with self._session.post(
                 delivery.address,

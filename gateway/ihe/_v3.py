@@ -60,7 +60,7 @@ class Persons(Protocol):
 class Later(Protocol):
     """Where answers wait that do not go back on the same connection."""
 
-    def put(self, address: str, action: str, envelope: bytes) -> bool:
+    def put(self, address: str, action: str, envelope: bytes, content_type: str = "") -> bool:
         """Whether there was room."""
 
 
