@@ -36,6 +36,8 @@ class Capability:
     includes: frozenset[str]
     """`Observation:patient`"""
     software: str
+    documents: bool = False
+    """Its DocumentReferences are the entries of its registry (IHE MHD)."""
 
     def has(self, type_: str) -> bool:
         return type_ in self.types
@@ -55,7 +57,17 @@ def capability(base: str, call: Call, left_s: float) -> Capability:
         ),
         frozenset(str(name) for one in resources for name in one.get("searchInclude") or ()),
         " ".join(str(named[key]) for key in ("name", "version") if named.get(key)),
+        _is_mhd(found, resources),
     )
+
+
+def _is_mhd(statement: dict[str, Any], resources: list[dict[str, Any]]) -> bool:
+    """Whether it says so: in what it instantiates, its guides, or the profiles of DocumentReference."""
+    said = [statement.get("instantiates"), statement.get("implementationGuide")]
+    for one in resources:
+        if one.get("type") == "DocumentReference":
+            said += [one.get("profile"), one.get("supportedProfile")]
+    return "MHD" in str(said)
 
 
 def search(

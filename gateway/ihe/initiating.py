@@ -140,6 +140,8 @@ class _Server:
         if not self.peer.fhir:
             return False
         said = self.capability(left_s)
+        if type_ == DOCUMENT and self.peer.xca:
+            return said is not None and said.documents
         return said is None or said.has(type_)
 
     def capability(self, left_s: float) -> _fhir_client.Capability | None:
@@ -162,7 +164,7 @@ class _Server:
         alarms: list[str] = []
         for one in wanted:
             matches = 0
-            for entry in self._entries(one, patient, said, until):
+            for entry in self._entries(one, whom, patient, said, until):
                 found = Resource(entry.resource, entry.url)
                 if found.type == "Patient" and (entry.mode == "include" or one.type == "Patient"):
                     patients[found.id] = found
@@ -175,6 +177,9 @@ class _Server:
                     alarms.append(TOO_MANY)
                 else:
                     resources.append(found)
+        if any(one.type == "Patient" and not one.parameters for one in wanted):
+            asked = {one.id for one in resources if one.type == "Patient"}
+            resources += [one for id_, one in patients.items() if id_ not in asked]
         kept = []
         for resource in resources:
             reason = self._disbelieved(resource, whom, patient, patients)
@@ -184,9 +189,15 @@ class _Server:
                 alarms.append(reason)
         return Given(tuple(kept), tuple(patients.values()), tuple(dict.fromkeys(alarms)))
 
-    def _entries(self, wanted: Wanted, patient: PatientId, said: _fhir_client.Capability | None, until: float) -> Any:
+    def _entries(
+        self, wanted: Wanted, whom: Whom, patient: PatientId, said: _fhir_client.Capability | None, until: float
+    ) -> Any:
         person = f"urn:oid:{patient.authority}|{patient.value}"
-        name = "identifier" if wanted.type == "Patient" else "patient.identifier"
+        name = "patient.identifier"
+        if wanted.type == "Patient":
+            # The id of an affinity domain stands in no Patient; the medical ID may.
+            name = "identifier"
+            person += f",urn:oid:{whom.shared.authority}|{whom.shared.value}" if whom.shared else ""
         given = [*wanted.parameters, (name, person), ("_count", "500")]
         if said is not None and f"{wanted.type}:patient" in said.includes:
             given.append(("_include", f"{wanted.type}:patient"))
