@@ -330,7 +330,7 @@ class Node:
     ) -> HttpServices:
         documents, persons = self.documents(), self.v3(later)
         call = Call(session(self.settings.federation.connections), self.clock, self.chance)
-        everybody = self.communities(call)
+        everybody = self.communities(call, persons.discoveries)
         gateway = GatewayServices(documents, everybody, later, persons.may_reply)
 
         def soap(path: str, content_type: str, body: BinaryIO, caller: Caller) -> WireResponse:
@@ -351,8 +351,8 @@ class Node:
             counts=counts,
         )
 
-    def communities(self, call: Call) -> Communities:
-        """Everybody this node asks, itself included."""
+    def communities(self, call: Call, waiting: Held[Any]) -> Communities:
+        """Everybody this node asks, itself included; `waiting`: V3Services.discoveries."""
         parts = self.parts
         return communities(
             CommunityParts(
@@ -367,6 +367,7 @@ class Node:
                 call=call,
                 facilities=facilities(self.settings),
                 clock=self.clock,
+                waiting=waiting,
             )
         )
 

@@ -83,7 +83,9 @@ def stub(home: str = STUB, documents: int = 2, **more: Any) -> Stub:
 
 
 @contextmanager
-def fed_node(directory: Path, roots: Iterable[Path] = (DEMO / "tokyo" / "1310000001",), number: int = 1) -> Iterator[Storage]:
+def fed_node(
+    directory: Path, roots: Iterable[Path] = (DEMO / "tokyo" / "1310000001",), number: int = 1
+) -> Iterator[Storage]:
     chosen = settings(directory, number=number)
     with app.storage(chosen) as parts:
         if roots:
@@ -209,11 +211,13 @@ class Member:
 
 
 @contextmanager
-def region(
-    directory: Path, faces: Iterable[str] = ("xcpd", "xca", "fhir"), **more: Any
-) -> Iterator[dict[str, Member]]:
+def region(directory: Path, faces: Iterable[str] = ("xcpd", "xca", "fhir"), **more: Any) -> Iterator[dict[str, Member]]:
     """東京, 大阪 and 長崎 with their demo storages, each asking the others by `faces`."""
-    sites = {"東京": ("tokyo", "1310000001", 1), "大阪": ("osaka", "2710000001", 20), "長崎": ("nagasaki", "4210000001", 40)}
+    sites = {
+        "東京": ("tokyo", "1310000001", 1),
+        "大阪": ("osaka", "2710000001", 20),
+        "長崎": ("nagasaki", "4210000001", 40),
+    }
     ports = {name: free_port() for name in sites}
     with ExitStack() as stack:
         members = {}

@@ -53,7 +53,11 @@ class Match(NamedTuple):
 
 
 class NotAnswered(Unavailable):
-    """AE: the community is there, and could not answer."""
+    """AE: the community is there, and could not answer. `busy`: it may be able to later."""
+
+    def __init__(self, text: str, busy: bool = False) -> None:
+        super().__init__(text)
+        self.busy = busy
 
 
 class Discovery(NamedTuple):
@@ -80,11 +84,17 @@ def ask(peer: Peer, question: Question, own: Own, call: Call, deadline_s: float)
 
 
 def ask_deferred(
-    peer: Peer, question: Question, own: Own, call: Call, deadline_s: float, respond_to: str
+    peer: Peer,
+    question: Question,
+    own: Own,
+    call: Call,
+    deadline_s: float,
+    respond_to: str,
+    message_id: II | None = None,
 ) -> tuple[str, II]:
     """Asks for an answer that comes later to `respond_to` (our /xcpd). Returns the key that `iti55.receive_deferred`
     finds it by, and the message id that `read` wants. Raises as `ask`; Unavailable when the question is not accepted."""
-    message_id = II(own.device, str(call.chance.new_uuid()))
+    message_id = message_id or II(own.device, str(call.chance.new_uuid()))
     body = request(question, own, message_id, hl7v3.timestamp(call.clock.now()), peer, respond_to)
     received = call.send(peer.xcpd, DEFERRED_ACTION, body, deadline_s=deadline_s)
     if attribute(received.body, "code", "acknowledgement/typeCode") not in ("CA", "AA"):
@@ -165,7 +175,8 @@ def read(body: etree._Element, peer: Peer, message_id: II) -> Discovery:
     if attribute(body, "code", "acknowledgement/typeCode") in ("AE", "AR", "CE", "CR"):
         managed = find_all(control, f"{issue}/mitigatedBy/detectedIssueManagement/code")
         codes = {attribute(one, "code") for one in managed} & {"ResponderBusy", "AnswerNotAvailable", "InternalError"}
-        raise NotAnswered(f"the community could not answer ({', '.join(sorted(codes)) or 'no reason given'})")
+        reason = ", ".join(sorted(codes)) or "no reason given"
+        raise NotAnswered(f"the community could not answer ({reason})", "ResponderBusy" in codes)
     findings: list[Finding] = []
     matches = [
         match

@@ -45,6 +45,8 @@ class Capability:
 
 def capability(base: str, call: Call, left_s: float) -> Capability:
     found = get(f"{base}/metadata", call, left_s)
+    if found.get("resourceType") != "CapabilityStatement":
+        raise BadInput("the answer is not a CapabilityStatement")
     rest = [one for one in _dicts(found.get("rest")) if one.get("mode") == "server"]
     resources = [one for server in rest for one in _dicts(server.get("resource"))]
     software = found.get("software")

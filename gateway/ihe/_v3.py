@@ -98,8 +98,8 @@ class V3Services:
     continuations: Held[Continuation]
     correlations: Held[tuple[Correlation, ...]]
     """By enterprise id: what XCPD questions told (ITI TF-2: 3.55.4.1.2.4)."""
-    discoveries: Held[Any]
-    """Our own deferred and asynchronous questions by their message id, and then their answers."""
+    discoveries: Held[Callable[[etree._Element], None]]
+    """Our own deferred and asynchronous questions by their message id: what to do with the answer."""
     later: Later | None = None
     may_reply: Callable[[str], bool] = soap.nowhere
     """Addresses answers may be delivered to."""

@@ -1,12 +1,16 @@
 """All communities a node asks, made of its settings: the one place where the wires of gateway/ihe meet services/federation."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
+
+from lxml import etree
 
 from gateway.errors import GatewayError
 from gateway.ihe._client import Call, Peer
 from gateway.ihe._discovery import Own
-from gateway.ihe.initiating import Translate, ask_of, discover_by_xcpd
+from gateway.ihe._held import Held
+from gateway.ihe.initiating import Deferral, Translate, ask_of, discover_by_xcpd
 from gateway.model.caller import Scope
 from gateway.model.clock import Clock
 from gateway.model.document import DocumentEntry
@@ -45,6 +49,8 @@ class Parts:
     call: Call
     facilities: Facilities
     clock: Clock
+    waiting: Held[Callable[[etree._Element], None]]
+    """Our deferred questions; the same as V3Services.discoveries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +122,8 @@ def _asked(one: PeerSettings, parts: Parts) -> Asked:
     remembered = {health.home: health for health in parts.health.load()}
     channel = Channel(one.id, one.name, rules, parts.clock, health=parts.health, memory=remembered.get(one.id))
     own = Own(community.id, community.id.removeprefix("urn:oid:"), community.affinity_domain)
-    discover = discover_by_xcpd(peer, own, parts.call) if one.xcpd else None
+    deferral = Deferral(f"{parts.settings.http.url}/xcpd", parts.waiting, discovery(parts).keep)
+    discover = discover_by_xcpd(peer, own, parts.call, deferral) if one.xcpd else None
     ask = ask_of(peer, parts.call, translation(parts.facilities), replace(parts.rules, base=""))
     return Asked(peer, channel, Community(channel, ask, discover))
 

@@ -9,8 +9,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from lxml import etree
+
 from gateway.codec import ebxml, fhir
 from gateway.codec.ebxml import RegistryError
+from gateway.codec.hl7v3 import II
 from gateway.codec.mtom import Part
 from gateway.errors import BadInput, GatewayError, Unavailable
 from gateway.ihe import _discovery, _fhir_client, iti38, iti39
@@ -57,8 +60,23 @@ _LOG = logging.getLogger("gateway.ihe.initiating")
 # -- who it knows ------------------------------------------------------------------------------------------------------
 
 
-def discover_by_xcpd(peer: Peer, own: Own, call: Call) -> Discover:
-    """ITI-55: with name, birth date, sex and the ids; with everything only when the community asks for more."""
+@dataclass(frozen=True, slots=True)
+class Deferral:
+    """How a community that cannot answer at once is asked to answer later (ITI TF-2: 3.55.6.2)."""
+
+    respond_to: str
+    """Our /xcpd."""
+    waiting: Held[Callable[[etree._Element], None]]
+    """By message id, for iti55.receive_deferred."""
+    keep: Callable[[str, Whom, Found], None]
+    """Remembers what it answers, so that the next question knows."""
+
+
+def discover_by_xcpd(peer: Peer, own: Own, call: Call, deferral: Deferral | None = None) -> Discover:
+    """ITI-55: with name, birth date, sex and the ids; with everything only when the community asks for more.
+
+    One that is busy (AE) is asked to answer later: this question goes without it, the next one does not.
+    """
 
     def discover(whom: Whom, left_s: float) -> Found:
         until = call.clock.monotonic() + left_s
@@ -70,10 +88,28 @@ def discover_by_xcpd(peer: Peer, own: Own, call: Call) -> Discover:
                 left = until - call.clock.monotonic()
                 found = _discovery.ask(peer, _discovery.Question(known, whom.ids), own, call, left)
         except _discovery.NotAnswered as error:
+            if error.busy and deferral is not None:
+                _defer(peer, own, call, deferral, whom, until - call.clock.monotonic())
             raise Refused(str(error)) from None
         return chosen(peer, whom, found)
 
     return discover
+
+
+def _defer(peer: Peer, own: Own, call: Call, deferral: Deferral, whom: Whom, left_s: float) -> None:
+    message_id = II(own.device, str(call.chance.new_uuid()))
+
+    def take(body: etree._Element) -> None:
+        deferral.keep(peer.home, whom, chosen(peer, whom, _discovery.read(body, peer, message_id)))
+
+    question = _discovery.Question(whom.demographics, whom.ids)
+    # Before it is sent: the answer may be quicker than the receipt.
+    deferral.waiting.put(message_id.extension, take)
+    try:
+        _discovery.ask_deferred(peer, question, own, call, left_s, deferral.respond_to, message_id)
+    except (GatewayError, TimeoutError) as error:
+        deferral.waiting.drop(message_id.extension)
+        _LOG.warning("community %s takes no deferred question: %s", peer.home, type(error).__name__)
 
 
 def chosen(peer: Peer, whom: Whom, found: _discovery.Discovery) -> Found:

@@ -148,9 +148,7 @@ def test_an_object_nobody_asked_for_is_dropped(place: tuple[Path, Storage]) -> N
 def test_a_wrong_question_is_nobody_elses_business(place: tuple[Path, Storage]) -> None:
     with serve(well(stub())) as url:
         slots = [("$XDSDocumentEntryPatientId", (str(MEDICAL_ID),), False)]
-        found = stored_query(
-            asked(place, peer(STUB, url)), "urn:uuid:14d4debf-8f97-4251-9a74-a90016b0af0d", slots
-        )
+        found = stored_query(asked(place, peer(STUB, url)), "urn:uuid:14d4debf-8f97-4251-9a74-a90016b0af0d", slots)
     assert found.status == "Failure" and [code for code, _ in found.errors] == ["XDSStoredQueryMissingParam"]
 
 
@@ -187,7 +185,11 @@ def test_documents_come_from_where_they_are(place: tuple[Path, Storage]) -> None
 )
 def test_documents_of_a_bad_peer(place: tuple[Path, Storage], kind: str, code: str, gives: int) -> None:
     bad, good = stub(BAD, 1), stub()
-    wanted = [(x.homeCommunityId or home, x.repositoryUniqueId, x.uniqueId) for home, s in ((STUB, good), (BAD, bad)) for x in s.entries()]
+    wanted = [
+        (x.homeCommunityId or home, x.repositoryUniqueId, x.uniqueId)
+        for home, s in ((STUB, good), (BAD, bad))
+        for x in s.entries()
+    ]
     with serve(well(good)) as good_url, serve(misbehaving.KINDS[kind](bad)) as bad_url:
         found = retrieve(asked(place, peer(STUB, good_url), peer(BAD, bad_url)), *wanted)
     assert found.homes.count(STUB) == 2 and found.homes.count(BAD) == gives
