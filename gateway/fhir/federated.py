@@ -60,7 +60,8 @@ class Federated(NamedTuple):
     """A request as it was understood."""
 
     question: Question
-    count: int
+    size: int
+    """Of a page."""
     sort: str
     total_only: bool
     ignored: tuple[str, ...]
@@ -267,7 +268,7 @@ def answer(
     services.federation.record(asked.question, caller, outcomes, asked.transaction)
     snapshot = _snapshot(request, asked, services, parts)
     key = str(services.chance.new_uuid())
-    if len(snapshot.lines) > asked.count and not asked.total_only:
+    if len(snapshot.lines) > asked.size and not asked.total_only:
         services.snapshots.put(key, snapshot)
     return _page(request, asked, services, snapshot, key, 0, (digest, bound_to), outcomes)
 
@@ -327,7 +328,7 @@ def _page(
     outcomes: list[Outcome] | tuple[()],
 ) -> FhirResponse:
     total = len(snapshot.lines)
-    page = () if asked.total_only else snapshot.lines[start : start + asked.count]
+    page = () if asked.total_only else snapshot.lines[start : start + asked.size]
     links = [("self", _url(asked.address, asked.used))]
     end = start + len(page)
     if page and end < total:

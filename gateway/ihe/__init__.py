@@ -18,8 +18,7 @@ from gateway.ihe import (
     xca_query,
     xca_retrieve,
 )
-from gateway.ihe._gateway import PATH as INITIATING_PATH
-from gateway.ihe._gateway import GatewayServices
+from gateway.ihe._gateway import PATH, GatewayServices
 from gateway.ihe._soap import Operation, WireResponse, answer
 from gateway.ihe._v3 import V3Services
 from gateway.model.caller import Caller
@@ -48,6 +47,9 @@ TRANSACTIONS: Final[tuple[Operation, ...]] = (
 
 PATHS: Final = tuple(sorted({transaction.path for transaction in TRANSACTIONS}))
 """URL paths of the SOAP endpoints."""
+
+INITIATING_PATH: Final = PATH
+"""The initiating gateway's, which works with GatewayServices."""
 
 PERSON_PATHS: Final = frozenset({"/pixv3", "/pdqv3", "/xcpd"})
 """Those whose transactions work with V3Services; INITIATING_PATH works with GatewayServices, all others with

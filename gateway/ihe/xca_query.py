@@ -28,7 +28,7 @@ from gateway.ihe._gateway import (
     silent,
     status,
 )
-from gateway.ihe._soap import Payload
+from gateway.ihe._soap import Audited, Payload
 from gateway.ihe.communities import Asked
 from gateway.model.caller import Caller, Scope
 from gateway.model.identity import PatientId
@@ -245,11 +245,11 @@ def refuse(error: RegistryError) -> Payload:
     return Payload(ebxml.adhoc_query_response(ebxml.FAILURE, (error,), ()))
 
 
-def about(body: etree._Element) -> iti18.Audited:
+def about(body: etree._Element) -> Audited:
     try:
         return iti18.audit(iti18.parse(body))
     except GatewayError:
-        return iti18.Audited()
+        return Audited()
 
 
 TRANSACTION = GatewayTransaction(

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.bench import answering, feeding, identity, matching, report, scale, sources, storing, translating
+from tests.bench import answering, federating, feeding, identity, matching, report, scale, sources, storing, translating
 from tests.bench.material import LONG, SHORT, Size
 from tests.bench.measure import Figure, machine
 
@@ -30,7 +30,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "tree-scale": scale.tree_scale,
     "check": answering.check,
     "iti18": answering.iti18,
-    "federate": answering.federate,
+    "federation": federating.federation,
     "mllp": feeding.mllp,
     "identity": identity.identity,
     "matching": matching.matching,
