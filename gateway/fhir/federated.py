@@ -90,16 +90,19 @@ def handle(request: FhirRequest, services: FederatedServices, caller: Caller, sc
         response = error_answer(error)
         if isinstance(error, Busy):
             response.headers.append(("Retry-After", "1"))
-        refused(services, caller, codes_for(error).http)
+        refused(services, caller, error)
         return response
 
 
-def refused(services: FederatedServices, caller: Caller, status: int) -> None:
-    """The audit record of a question that was not asked."""
+def refused(services: FederatedServices, caller: Caller, error: GatewayError) -> None:
+    """The audit record of a question that was not asked; of many refused under load one a second, with their number."""
+    status, number = codes_for(error).http, 1
+    if isinstance(error, Busy) and not (number := services.federation.admission.to_tell()):
+        return
     services.federation.audit.record(
         AuditRecord(
             "110112", "federated-query", "E", 4 if status < 500 else 8, caller.user or caller.node, caller.address,
-            object="federated", detail=f"refused {status}",
+            object="federated", detail=f"refused {status}" + (f" x{number}" if number > 1 else ""),
         )
     )  # fmt: skip
 
@@ -385,7 +388,7 @@ def stream(
         response = error_answer(error)
         if isinstance(error, Busy):
             response.headers.append(("Retry-After", "1"))
-        refused(services, caller, codes_for(error).http)
+        refused(services, caller, error)
         return response, iter(())
     federation.record(asked.question, caller, (), asked.transaction)
     return None, _lines(parts, federation.home)

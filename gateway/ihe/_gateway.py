@@ -36,6 +36,7 @@ from gateway.model.caller import Caller, Scope
 from gateway.model.clock import Chance, Clock
 from gateway.ports import AuditLog
 from gateway.services.documents import DocumentServices
+from gateway.services.federation.fanout import Busy
 from gateway.services.federation.outcomes import word_of
 
 PATH: Final = "/xca/initiating"
@@ -77,6 +78,8 @@ class Joined(NamedTuple):
     answered: bool
     """Whether anybody did."""
     found: int
+    busy: bool = False
+    """The question was refused under load."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +117,8 @@ class GatewayTransaction:
         if any(error.code == "XDSRegistryError" and "reference" in error.context for error in errors):
             outcome = MAJOR
         detail = " ".join(dict.fromkeys(error.code for error in errors)) or f"{joined.found} found"
-        services.audit.record(record_of(self, outcome, caller, self.about(envelope.body), detail))
+        if not joined.busy or services.communities.federation.admission.to_tell():
+            services.audit.record(record_of(self, outcome, caller, self.about(envelope.body), detail))
         to = envelope.reply_to or soap.ANONYMOUS
         data = soap.answer(self.answer_action, message_id, envelope.message_id, joined.payload.body, to=to)
         if envelope.reply_to:
@@ -125,20 +129,21 @@ class GatewayTransaction:
 
     def _ask(self, body: etree._Element, services: GatewayServices, caller: Caller) -> Joined:
         leave: Callable[[], None] = lambda: None  # noqa: E731
+        busy = False
         try:
             leave = services.communities.federation.admission.enter()
             return self.ask(body, services, caller, services.documents.scope_of(caller))
         except BadInput:
             raise
         except GatewayError as error:
-            named = registry_error(error)
+            named, busy = registry_error(error), isinstance(error, Busy)
         except Exception as error:  # noqa: BLE001 - an error of ours is an ordinary answer with XDSRegistryError
             reference = str(services.chance.new_uuid())
             log_failure(error, reference, self)
             named = registry_error(GatewayError(f"an error of this node; reference {reference}"))
         finally:
             leave()
-        return Joined(self.refuse(named), (named,), False, 0)
+        return Joined(self.refuse(named), (named,), False, 0, busy)
 
     def _later(
         self, data: bytes, payload: Payload, to: str, services: GatewayServices, relates_to: str

@@ -93,7 +93,7 @@ def register(
             return _json(200, api.query(read_question(*body()), who, scope(who)))
         except GatewayError as error:
             codes = codes_for(error)
-            refused(api.fhir, who, codes.http)
+            refused(api.fhir, who, error)
             response = _json(codes.http, {"error": codes.fhir, "text": str(error)})
             if isinstance(error, Busy):
                 response.headers["Retry-After"] = "1"

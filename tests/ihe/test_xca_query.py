@@ -1,15 +1,20 @@
 """ITI-18 and ITI-43 at the initiating gateway: 東京 with a good community and a bad one behind it."""
 
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
-from gateway.codec import ebxml
+from gateway import app
+from gateway.codec import ebxml, soap
+from gateway.ihe._later import Deliveries
 from gateway.sandbox import misbehaving
-from gateway.sandbox.stub_community import serve, well
+from gateway.sandbox.stub_community import Reply, serve, well, write
+from gateway.serve.http import create_app
 from gateway.storage.opening import Storage
 from tests.conftest import SHARED
 from tests.federation_parts import (
@@ -23,6 +28,7 @@ from tests.federation_parts import (
     find_documents,
     peer,
     retrieve,
+    settings,
     stored_query,
     stub,
 )
@@ -216,3 +222,59 @@ def test_answers_are_valid_by_the_schema(place: tuple[Path, Storage]) -> None:
         answer = post(client, "urn:ihe:iti:2007:RegistryStoredQuery", body)
     (found,) = etree.fromstring(b"".join(answer.body))[1]
     assert errors_of(SHARED, found) == []
+
+
+def test_a_question_too_many_is_busy_and_told_at_once(place: tuple[Path, Storage]) -> None:
+    with serve(misbehaving.hang(stub())) as url:
+        client = client_of(*place, peer(STUB, url), federation={"deadline_s": 1.5, "max_questions": 1})
+        box: list[Any] = []
+        waiting = threading.Thread(target=lambda: box.append(find_documents(client)))
+        waiting.start()
+        time.sleep(0.3)
+        began = time.monotonic()
+        found = find_documents(client.application.test_client())
+        took = time.monotonic() - began
+        waiting.join()
+    assert took < 0.3 and found.status == "Failure" and [code for code, _ in found.errors] == ["XDSRegistryBusy"]
+    assert box[0].status == "PartialSuccess"
+
+
+def test_an_asynchronous_answer_is_a_message_of_its_own(place: tuple[Path, Storage]) -> None:
+    """WS-Addressing ReplyTo: 202 now, the answer as a new POST, for queries and for retrieval."""
+    heard: list[tuple[str, bytes]] = []
+    there = threading.Semaphore(0)
+
+    def take(handler: Any, body: bytes) -> None:
+        heard.append((handler.headers["Content-Type"], body))
+        write(handler, Reply(202, "text/plain", b""))
+        there.release()
+
+    with serve(take) as url, serve(well(stub())) as peer_url:
+        peers = [peer(STUB, peer_url)]
+        node = app.Node(settings(place[0], *peers), place[1])
+        later = Deliveries(requests.Session())
+        client = create_app(node.http({}, later=later)).test_client()
+        entry = stub().entries()[0]
+        slots = [
+            ("$XDSDocumentEntryPatientId", (str(MEDICAL_ID),), False),
+            ("$XDSDocumentEntryStatus", ("urn:oasis:names:tc:ebxml-regrep:StatusType:Approved",), True),
+        ]
+        query = ebxml.adhoc_query_request("urn:uuid:14d4debf-8f97-4251-9a74-a90016b0af0d", "", "ObjectRef", slots)
+        wanted = ebxml.retrieve_request([(STUB, entry.repositoryUniqueId, entry.uniqueId)])
+        for action, body in (
+            ("urn:ihe:iti:2007:RegistryStoredQuery", query),
+            ("urn:ihe:iti:2007:RetrieveDocumentSet", wanted),
+        ):
+            data = soap.request(action, "urn:uuid:7", "http://localhost/", body)
+            data = data.replace(soap.ANONYMOUS.encode(), f"{url}/answers".encode(), 1)
+            answer = client.post("/xca/initiating", data=data, content_type=soap.MEDIA_TYPE)
+            assert (answer.status_code, answer.data) == (202, b"")
+            assert there.acquire(timeout=10)
+        later.close()
+    (plain, first), (packed, second) = heard
+    assert plain.startswith(soap.MEDIA_TYPE) and b"<wsa:RelatesTo>urn:uuid:7<" in first and b"ObjectRef" in first
+    assert packed.startswith("multipart/related") and stub().content[0][1] in second
+    # Nobody can point us at an address that is not a configured one.
+    data = soap.request("urn:ihe:iti:2007:RegistryStoredQuery", "urn:uuid:8", "http://localhost/", query)
+    data = data.replace(soap.ANONYMOUS.encode(), b"http://192.0.2.1/inside", 1)
+    assert client.post("/xca/initiating", data=data, content_type=soap.MEDIA_TYPE).status_code == 500

@@ -20,6 +20,7 @@ from gateway.model.clock import Chance, Clock
 from gateway.model.resource import SearchPage, SearchPlan, StoredResource
 from gateway.serve.federation_api import FederationApi
 from gateway.serve.http import HttpServices, create_app
+from gateway.services.federation.fanout import Admission
 from gateway.services.federation.outcomes import Outcome
 from gateway.services.federation.question import Given, Question
 from gateway.services.federation.service import Part
@@ -102,7 +103,7 @@ class Parts:
     def federation(self) -> FederationApi:
         parts: Any = SimpleNamespace(
             home=self.home, deadline_s=self.deadline_s, peers=(), audit=self, clock=self.clock, own=self.own,
-            begin=self.begin, record=self.asked,
+            begin=self.begin, record=self.asked, admission=Admission(1),
         )  # fmt: skip
         chance = Chance(lambda: uuid.UUID(int=7), lambda size: b"x" * size)
         persons: Any = None

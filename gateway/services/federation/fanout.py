@@ -3,7 +3,8 @@
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Generic, NamedTuple, TypeVar
+from time import monotonic
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from gateway.errors import GatewayError, Unavailable
 from gateway.model.clock import Clock
@@ -11,6 +12,8 @@ from gateway.services.federation.channel import Channel, Done, Work
 from gateway.services.federation.outcomes import NoAnswer
 
 T = TypeVar("T")
+
+_TELL_EVERY_S: Final = 1.0
 
 
 class Busy(Unavailable):
@@ -20,8 +23,9 @@ class Busy(Unavailable):
 class Admission:
     """How many federated questions are worked on at once. One more is refused at once, never kept waiting."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, monotonic: Callable[[], float] = monotonic) -> None:
         self._most, self._now, self._lock = most, 0, threading.Lock()
+        self._monotonic, self._told_at, self._untold = monotonic, -_TELL_EVERY_S, 0
         self.refused = 0
 
     def enter(self) -> Callable[[], None]:
@@ -36,6 +40,17 @@ class Admission:
     def _leave(self) -> None:
         with self._lock:
             self._now -= 1
+
+    def to_tell(self) -> int:
+        """How many refusals one audit record has to tell of now; 0: the next one will. Writing one for each of a
+        thousand would be the very load that refusing keeps away."""
+        with self._lock:
+            self._untold += 1
+            if self._monotonic() - self._told_at < _TELL_EVERY_S:
+                return 0
+            self._told_at, told = self._monotonic(), self._untold
+            self._untold = 0
+            return told
 
 
 class Task(NamedTuple, Generic[T]):
