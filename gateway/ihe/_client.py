@@ -4,7 +4,7 @@ Peers are those of the configuration; no address found in a message is ever open
 What comes back is distrusted: what does not fit the question is refused or named as a finding.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Final, NamedTuple, Protocol
 
@@ -81,15 +81,25 @@ class Call:
     spool: Callable[[], BinaryIO] = spool
     limits: mtom.MtomLimits = mtom.DEFAULT
 
-    def send(self, url: str, action: str, body: bytes, *, deadline_s: float, packed: bool = False) -> Received:
-        """Posts one question and reads its answer. With `packed` the question goes out as a package of one part.
+    def send(
+        self,
+        url: str,
+        action: str,
+        body: bytes,
+        *,
+        deadline_s: float,
+        packed: bool = False,
+        parts: Sequence[mtom.OutPart] = (),
+    ) -> Received:
+        """Posts one question and reads its answer. With `packed` the question goes out as a package, with `parts` behind
+        its envelope.
 
         Raises TimeoutError, Unavailable (no connection, HTTP 5xx without an envelope), Forbidden (401, 403), BadInput
         (not a SOAP answer, a fault, another message's answer), LimitExceeded.
         """
         until = self.clock.monotonic() + deadline_s
         message_id = f"urn:uuid:{self.chance.new_uuid()}"
-        data, content_type = self._package(soap.request(action, message_id, url, body), action, packed)
+        data, content_type = self._package(soap.request(action, message_id, url, body), action, packed, parts)
         if deadline_s < _LEAST_S:
             raise TimeoutError("no time left to ask")
         try:
@@ -108,11 +118,11 @@ class Call:
         except (requests.RequestException, TransportError):
             raise Unavailable("the community cannot be reached") from None
 
-    def _package(self, envelope: bytes, action: str, packed: bool) -> tuple[bytes, str]:
+    def _package(self, envelope: bytes, action: str, packed: bool, parts: Sequence[mtom.OutPart]) -> tuple[bytes, str]:
         if not packed:
             return envelope, f'{soap.MEDIA_TYPE}; charset=UTF-8; action="{action}"'
         boundary, root = f"uuid_{self.chance.new_uuid()}", f"{self.chance.new_uuid()}@musubi"
-        return b"".join(mtom.write(boundary, root, envelope, ())), mtom.content_type(boundary, root, action)
+        return b"".join(mtom.write(boundary, root, envelope, parts)), mtom.content_type(boundary, root, action)
 
     def _read(self, response: requests.Response, message_id: str, until: float) -> Received:
         content_type = response.headers.get("Content-Type", "")

@@ -10,6 +10,7 @@ from gateway.errors import GatewayError
 from gateway.ihe._client import Call, Peer
 from gateway.ihe._discovery import Own
 from gateway.ihe._held import Held
+from gateway.ihe.directory import with_directory
 from gateway.ihe.initiating import Deferral, Translate, ask_of, discover_by_xcpd
 from gateway.model.caller import Scope
 from gateway.model.clock import Clock
@@ -75,6 +76,7 @@ class Communities:
 
 
 def communities(parts: Parts) -> Communities:
+    parts = replace(parts, settings=with_directory(parts.settings, parts.call))
     settings, clock = parts.settings, parts.clock
     asked = tuple(_asked(one, parts) for one in settings.peers)
     own = settings.community

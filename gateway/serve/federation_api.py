@@ -43,6 +43,29 @@ class FederationApi:
     """System of patient numbers -> name of the facility."""
     topology: Callable[[], list[dict[str, Any]]]
 
+    def metrics(self) -> str:
+        """Counts as Prometheus text; communities by their homeCommunityId."""
+        federation = self.fhir.federation
+        lines = [
+            "# HELP musubi_federation_refused_total Federated questions refused because there were too many at once.",
+            "# TYPE musubi_federation_refused_total counter",
+            f"musubi_federation_refused_total {federation.admission.refused}",
+            "# HELP musubi_federation_total What became of exchanges with communities: asked, late (answers dropped),"
+            " dropped (never put), alarms (not believed).",
+            "# TYPE musubi_federation_total counter",
+        ]
+        for one in federation.peers:
+            for name, count in sorted(one.channel.counts.items()):
+                lines.append(f'musubi_federation_total{{community="{one.id}",what="{name}"}} {count}')
+        lines += [
+            "# HELP musubi_federation_open 1 when a community is left alone.",
+            "# TYPE musubi_federation_open gauge",
+        ]
+        for one in federation.peers:
+            opened = int(one.channel.breaker.state != "closed")
+            lines.append(f'musubi_federation_open{{community="{one.id}"}} {opened}')
+        return "\n".join(lines) + "\n"
+
     def answers(self, request: FhirRequest) -> bool:
         return is_federated(request) or request.path == f"/{STREAM}"
 

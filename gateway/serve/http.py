@@ -167,7 +167,10 @@ def _health(app: Flask, services: HttpServices, metrics: Metrics) -> None:
         return _json(200 if everything else 503, {"ready": everything, "roles": roles})
 
     def counts() -> Response:
-        return Response(metrics.render() + services.counts(), content_type="text/plain; version=0.0.4; charset=utf-8")
+        return Response(
+            metrics.render() + services.federation.metrics() + services.counts(),
+            content_type="text/plain; version=0.0.4; charset=utf-8",
+        )
 
     app.add_url_rule("/livez", "livez", live)
     app.add_url_rule("/readyz", "readyz", ready)
