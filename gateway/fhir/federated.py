@@ -12,6 +12,7 @@ from uuid import UUID
 
 from gateway.codec import fhir
 from gateway.errors import GatewayError, InvalidParameter, MissingParameter, UnknownPatient, codes_for
+from gateway.fhir import federated_summary as summaries
 from gateway.fhir.formats import Render, in_xml
 from gateway.fhir.messages import FhirRequest, FhirResponse, Refused, error_answer, json_answer, outcome, wants_xml
 from gateway.fhir.search import parameters, searchset
@@ -155,15 +156,15 @@ def _what(request: FhirRequest, given: list[tuple[str, str]]) -> tuple[tuple[str
             return (type_,), ""
         case ["Patient", id_, "$everything"] if FHIR_ID.fullmatch(id_):
             return chosen or _all_types(known), id_
+        case ["Patient", id_, "$summary"] if FHIR_ID.fullmatch(id_):
+            return ("Patient", *(one for one in summaries.TYPES if one in known)), id_
         case ["Patient", "$everything"]:
             return chosen or _all_types(known), ""
         case [operation] if operation == STREAM:
             if not chosen:
                 raise MissingParameter("_type: which types are wanted")
             return chosen, ""
-    raise Refused(
-        404, "not-supported", "only searches of one type and Patient/$everything are asked of all communities"
-    )
+    raise Refused(404, "not-supported", "searches of one type, $everything and $summary are asked of all communities")
 
 
 def _all_types(known: tuple[str, ...]) -> tuple[str, ...]:
@@ -269,6 +270,8 @@ def answer(
     parts = ask(asked, services, caller, scope)
     outcomes = [part.outcome for part in parts]
     services.federation.record(asked.question, caller, outcomes, asked.transaction)
+    if request.path.endswith("/$summary"):
+        return _summary(request, services, parts, outcomes)
     snapshot = _snapshot(request, asked, services, parts)
     key = str(services.chance.new_uuid())
     if len(snapshot.lines) > asked.size and not asked.total_only:
@@ -302,15 +305,39 @@ def _snapshot(request: FhirRequest, asked: Federated, services: FederatedService
     return Snapshot(tuple(_line(one, names, own, request.base) for one in facts), recorded)
 
 
+def _summary(
+    request: FhirRequest, services: FederatedServices, parts: list[Part], outcomes: list[Outcome]
+) -> FhirResponse:
+    own = services.federation.home
+    facts = merge(own, [(one.outcome.community, one.outcome.name, one.given.resources) for one in parts])
+    placed = [(one, _address(one, own, request.base)) for one in facts]
+    # The Patient of this node stands for the person: it is the one that was asked about.
+    people = [(one, url) for one, url in placed if one.resource.type == "Patient" and one.home == own]
+    if not people:
+        raise UnknownPatient("no such Patient here")
+    person = next(((one, url) for one, url in people if one.resource.id == request.path.split("/")[2]), people[0])
+    rest = [(one, url) for one, url in placed if one.resource.type != "Patient"]
+    name = next(one.name for one in outcomes if one.community == own) or own
+    now = services.federation.clock.now().isoformat(timespec="seconds")
+    made = summaries.summary(rest, (person[0].tagged(), person[1]), outcomes, now, name)
+    return json_answer(200, fhir.render(made))
+
+
 def _line(fact: Fact, names: dict[str, str], own: str, base: str) -> Line:
+    url = _address(fact, own, base)
+    entry = fhir.render({"fullUrl": url, "resource": fact.tagged(), "search": {"mode": "match"}})
+    return Line(fact.home, names.get(fact.home, ""), url, entry)
+
+
+def _address(fact: Fact, own: str, base: str) -> str:
+    """fullUrl: where it stands in its own server; for what came inside a document its UUID as a URN."""
     resource = fact.resource
     url = resource.url
     if fact.home == own and resource.type in TYPES:
         url = f"{base}/{resource.type}/{resource.id}"
     if not url:
         url = f"urn:uuid:{resource.id}" if _is_uuid(resource.id) else f"{fact.home}/{resource.type}/{resource.id}"
-    entry = fhir.render({"fullUrl": url, "resource": fact.tagged(), "search": {"mode": "match"}})
-    return Line(fact.home, names.get(fact.home, ""), url, entry)
+    return url
 
 
 def _is_uuid(text: str) -> bool:

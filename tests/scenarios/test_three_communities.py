@@ -135,6 +135,21 @@ def test_everything(three: dict[str, Member]) -> None:
     assert outcomes(found) == []
 
 
+def test_summary(three: dict[str, Member]) -> None:
+    local = Browser(three["東京"].url).get("/fhir/Patient", params={"identifier": PERSON}).json()
+    (patient,) = [one["resource"]["id"] for one in local["entry"] if one["search"]["mode"] == "match"]
+    found = ask(three["東京"], f"/fhir/Patient/{patient}/$summary")
+    resources = [one["resource"] for one in found["entry"]]
+    composition = resources[0]
+    assert (found["type"], composition["resourceType"], composition["status"]) == ("document", "Composition", "final")
+    assert composition["subject"]["reference"] == found["entry"][1]["fullUrl"] and resources[1]["id"] == patient
+    filled = {one["code"]["coding"][0]["code"] for one in composition["section"] if one.get("entry")}
+    assert {"10160-0", "30954-2"} <= filled
+    references = {one["reference"] for section in composition["section"] for one in section.get("entry", ())}
+    assert references == {one["fullUrl"] for one in found["entry"][2:]}
+    assert {home_of(one) for one in resources[2:]} == {TOKYO, OSAKA, NAGASAKI}
+
+
 def test_answers_come_as_they_are_there(three: dict[str, Member]) -> None:
     asked = {"_type": "Observation,MedicationRequest", **PATIENT}
     with Browser(three["東京"].url).get("/fhir/$federated-stream", params=asked, stream=True) as answer:
