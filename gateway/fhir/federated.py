@@ -5,7 +5,7 @@ What is asked is a `Federated` question; `answer` makes the Bundle, `stream` the
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote, urlencode
 from uuid import UUID
@@ -25,7 +25,7 @@ from gateway.services.federation.facts import Fact, merge, provenance
 from gateway.services.federation.fanout import Busy
 from gateway.services.federation.outcomes import Outcome
 from gateway.services.federation.question import DOCUMENT, Question, Wanted
-from gateway.services.federation.service import Federation, Part
+from gateway.services.federation.service import Federation, Part, Parts
 from gateway.services.federation.snapshots import Line, Snapshot, Snapshots
 from gateway.services.persons import Persons
 from gateway.services.search import PARAMETERS, TYPES, SearchRules, cursor, plan
@@ -76,6 +76,10 @@ class Federated(NamedTuple):
 
 
 def is_federated(request: FhirRequest) -> bool:
+    """Whether all communities are meant. A read stays a read, whatever header a client sends with everything."""
+    parts = [part for part in request.path.split("/") if part]
+    if (parts[-1:] not in (["$everything"], ["$summary"], ["_search"]) and len(parts) != 1) or parts == ["metadata"]:
+        return False
     if request.headers.get(HEADER, "").strip().lower() == "true":
         return True
     return any(name == PARAMETER and value == "true" for name, value in request.query)
@@ -408,7 +412,9 @@ def stream(
     The audit record of the question is stored before the first line.
     """
     try:
-        asked = understand(replace(request, method="GET"), services, scope)
+        if request.method != "GET":
+            raise Refused(405, "not-supported", "a stream is read", [("Allow", "GET")])
+        asked = understand(request, services, scope)
         federation = services.federation
         parts = federation.begin(asked.question, caller, scope, deadline_s=_deadline(asked, services))
     except GatewayError as error:
@@ -417,11 +423,31 @@ def stream(
             response.headers.append(("Retry-After", "1"))
         refused(services, caller, error)
         return response, iter(())
-    federation.record(asked.question, caller, (), asked.transaction)
-    return None, _lines(parts, federation.home)
+    try:
+        federation.record(asked.question, caller, (), asked.transaction)
+    except BaseException:
+        parts.close()
+        raise
+    return None, Lines(parts, federation.home)
 
 
-def _lines(parts: Iterator[Part], own: str) -> Iterator[bytes]:
+class Lines:
+    """The lines of a stream; closed when its reader goes away."""
+
+    def __init__(self, parts: Parts, own: str) -> None:
+        self._parts, self._lines = parts, _lines(parts, own)
+
+    def __iter__(self) -> "Lines":
+        return self
+
+    def __next__(self) -> bytes:
+        return next(self._lines)
+
+    def close(self) -> None:
+        self._parts.close()
+
+
+def _lines(parts: Parts, own: str) -> Iterator[bytes]:
     for part in parts:
         one = part.outcome
         for fact in merge(own, [(one.community, one.name, part.given.resources)]):

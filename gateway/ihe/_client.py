@@ -19,6 +19,7 @@ from gateway.codec.mtom import Part
 from gateway.errors import BadInput, Forbidden, LimitExceeded, Unavailable
 from gateway.model.clock import Chance, Clock
 from gateway.services.documents import same_community, spool
+from gateway.services.federation.outcomes import Down
 
 _CHUNK: Final = 64 * 1024
 CONNECT_S: Final = 3.0
@@ -131,7 +132,7 @@ class Call:
         media = content_type.partition(";")[0].strip().lower()
         if media not in (soap.MEDIA_TYPE, mtom.MULTIPART):
             if response.status_code >= 500:
-                raise Unavailable(f"the community answers HTTP {response.status_code}")
+                raise Down(f"the community answers HTTP {response.status_code}")
             raise BadInput(f"the answer is not SOAP (HTTP {response.status_code})")
         if response.headers.get("Content-Encoding", "identity").lower() != "identity":
             raise BadInput("the answer is compressed, which was not asked for")

@@ -13,6 +13,7 @@ from urllib3.exceptions import TimeoutError as TransportTimeout
 from gateway.codec import fhir
 from gateway.errors import BadInput, Forbidden, LimitExceeded, Unavailable
 from gateway.ihe._client import Call, no_credentials, total
+from gateway.services.federation.outcomes import Down
 
 MAX_PAGES: Final = 40
 _CHUNK: Final = 64 * 1024
@@ -126,7 +127,7 @@ def _read(response: requests.Response, call: Call, until: float) -> dict[str, An
     if status in (401, 403):
         raise Forbidden("the community refuses us")
     if status == 429 or status >= 500:
-        raise Unavailable(f"the community answers HTTP {status}")
+        raise Down(f"the community answers HTTP {status}")
     if status != 200:
         raise BadInput(f"the community answers HTTP {status}")
     if response.headers.get("Content-Encoding", "identity").lower() != "identity":

@@ -16,7 +16,7 @@ from gateway.model.caller import Scope
 from gateway.model.clock import Clock
 from gateway.model.document import DocumentEntry
 from gateway.model.identity import PatientId
-from gateway.ports import Correlations, Identities, PeerHealth, Resources
+from gateway.ports import Correlations, Health, Identities, PeerHealth, Resources
 from gateway.services.documents import DocumentServices
 from gateway.services.federation.breaker import BreakerRules
 from gateway.services.federation.channel import Channel, ChannelRules
@@ -78,7 +78,8 @@ class Communities:
 def communities(parts: Parts) -> Communities:
     parts = replace(parts, settings=with_directory(parts.settings, parts.call))
     settings, clock = parts.settings, parts.clock
-    asked = tuple(_asked(one, parts) for one in settings.peers)
+    remembered = {health.home: health for health in parts.health.load()}
+    asked = tuple(_asked(one, parts, remembered.get(one.id)) for one in settings.peers)
     own = settings.community
     rules = ChannelRules(timeout_s=300.0, threads=_OWN_THREADS)
     channel = Channel(own.id, own.name, rules, clock, guarded=False)
@@ -111,7 +112,7 @@ def discovery(parts: Parts) -> Discovery:
     )
 
 
-def _asked(one: PeerSettings, parts: Parts) -> Asked:
+def _asked(one: PeerSettings, parts: Parts, remembered: Health | None) -> Asked:
     federation, community = parts.settings.federation, parts.settings.community
     peer = Peer(one.id, one.xca, one.name, one.documents_per_request, one.xcpd, one.fhir.rstrip("/"), tuple(one.homes))
     rules = ChannelRules(
@@ -121,8 +122,7 @@ def _asked(one: PeerSettings, parts: Parts) -> Asked:
             federation.breaker_failures, federation.breaker_pause_s, federation.breaker_longest_pause_s
         ),
     )
-    remembered = {health.home: health for health in parts.health.load()}
-    channel = Channel(one.id, one.name, rules, parts.clock, health=parts.health, memory=remembered.get(one.id))
+    channel = Channel(one.id, one.name, rules, parts.clock, health=parts.health, memory=remembered)
     own = Own(community.id, community.id.removeprefix("urn:oid:"), community.affinity_domain)
     deferral = Deferral(f"{parts.settings.http.url}/xcpd", parts.waiting, discovery(parts).keep)
     discover = discover_by_xcpd(peer, own, parts.call, deferral) if one.xcpd else None

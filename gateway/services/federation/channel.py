@@ -17,7 +17,7 @@ from gateway.errors import Unavailable
 from gateway.model.clock import Clock
 from gateway.ports import Health, PeerHealth
 from gateway.services.federation.breaker import Breaker, BreakerRules, Memory
-from gateway.services.federation.outcomes import NoAnswer
+from gateway.services.federation.outcomes import Down, NoAnswer
 
 T = TypeVar("T")
 Work = Callable[[float], T]
@@ -152,10 +152,10 @@ class Channel:
         """Everything asked here is a read, so it may be asked twice; only where the way there broke, and with time left."""
         try:
             return work(given_s)
-        except Unavailable:
+        except Unavailable as error:
             spent_s = self._clock.monotonic() - began
             pause_s = self.rules.repeat_after_s
-            if probe or not self._guarded or given_s - spent_s < 2 * (spent_s + pause_s):
+            if isinstance(error, Down) or probe or not self._guarded or given_s - spent_s < 2 * (spent_s + pause_s):
                 raise
         self._pause(pause_s)
         return work(given_s - (self._clock.monotonic() - began))

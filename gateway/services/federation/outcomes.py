@@ -2,7 +2,7 @@
 
 from typing import Final, Literal, NamedTuple
 
-from gateway.errors import Forbidden, GatewayError, UnknownPatient
+from gateway.errors import Forbidden, GatewayError, Unavailable, UnknownPatient
 
 OutcomeWord = Literal["ok", "nothing", "timeout", "failed", "refused", "consent", "open"]
 """`nothing`: it holds nothing of this person, which is an answer. `consent`: the patient's consent holds it back.
@@ -22,6 +22,10 @@ ISSUE_TYPES: Final[dict[str, str]] = {
 
 class Consent(Forbidden):
     """The patient's consent holds the record back."""
+
+
+class Down(Unavailable):
+    """It is there and says that it cannot (HTTP 5xx): asking once more at once would only add to its trouble."""
 
 
 class NoAnswer(GatewayError):

@@ -1,6 +1,7 @@
 """A federated question from beginning to end: whom to ask, all of them at once, what each gave, as it comes."""
 
-from collections.abc import Callable, Iterator, Sequence
+import threading
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, NamedTuple
@@ -26,6 +27,33 @@ class Part(NamedTuple):
     given: Given
 
 
+class Parts:
+    """The parts of one answer, as they come. Whoever stops before the last one closes it: until then the question counts
+    as one that is worked on."""
+
+    def __init__(self, parts: Generator[Part, None, None], leave: Callable[[], None]) -> None:
+        self._parts, self._leave, self._lock = parts, leave, threading.Lock()
+        self._over = False
+
+    def __iter__(self) -> "Parts":
+        return self
+
+    def __next__(self) -> Part:
+        try:
+            return next(self._parts)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        with self._lock:
+            if self._over:
+                return
+            self._over = True
+        self._parts.close()
+        self._leave()
+
+
 @dataclass(frozen=True, slots=True)
 class Federation:
     """Put together by gateway/ihe/communities.py. Safe to call from many threads."""
@@ -48,7 +76,7 @@ class Federation:
         *,
         deadline_s: float | None = None,
         communities: Sequence[str] | None = None,
-    ) -> Iterator[Part]:
+    ) -> Parts:
         """Asks; the parts come as the communities answer, each community once. `deadline_s` shortens the configured one
         or, where the caller may wait longer, stretches it; `communities`: homeCommunityIds or names, None for all.
 
@@ -64,16 +92,11 @@ class Federation:
         except BaseException:
             leave()
             raise
-        return self._parts(chosen, tasks, until, leave)
+        return Parts(self._parts(chosen, tasks, until), leave)
 
-    def _parts(
-        self, chosen: list[Community], tasks: list[Task[Given]], until: float, leave: Callable[[], None]
-    ) -> Iterator[Part]:
-        try:
-            for reply in ask_all(tasks, until, self.clock):
-                yield self._part(chosen[reply.place], reply)
-        finally:
-            leave()
+    def _parts(self, chosen: list[Community], tasks: list[Task[Given]], until: float) -> Generator[Part, None, None]:
+        for reply in ask_all(tasks, until, self.clock):
+            yield self._part(chosen[reply.place], reply)
 
     def _ask(self, one: Community, question: Question, memory: Memory, left_s: float) -> Given:
         if one.id == self.home:

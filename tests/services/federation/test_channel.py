@@ -12,7 +12,7 @@ from gateway.model.clock import Clock
 from gateway.ports import Health
 from gateway.services.federation.breaker import BreakerRules
 from gateway.services.federation.channel import Channel, ChannelRules, Done
-from gateway.services.federation.outcomes import NoAnswer
+from gateway.services.federation.outcomes import Down, NoAnswer
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -104,7 +104,7 @@ def test_a_read_whose_way_broke_is_repeated_once() -> None:
         return "ok"
 
     assert done(channel(Hands()), work).value == "ok" and len(tries) == 2
-    for error in (TimeoutError(), BadInput("x")):
+    for error in (TimeoutError(), BadInput("x"), Down("503")):
         tries.clear()
 
         def fails(left_s: float, error: Exception = error) -> str:
