@@ -86,7 +86,7 @@ def federation(folder: Path, size: material.Size) -> Iterator[Figure]:
         spread = stack.enter_context(_communities(_SPREAD_S[-count:]))
         each = f"taking {_SPREAD_S[-count] * 1000:.0f} to {_SPREAD_S[-1] * 1000:.0f} ms"
         yield _overhead(_asker(folder, parts, spread, deadline_s=10), runs, each, "federation, over the slowest", 20)
-        deadline_s = _HUNG_DEADLINE_S if size.queries >= 60 else 0.4
+        deadline_s = _HUNG_DEADLINE_S if size.queries >= 60 else 0.9
         yield _at_the_deadline(folder, parts, spread, size.runs, deadline_s)
     with ExitStack() as stack:
         parts = stack.enter_context(fed_node(folder, []))
