@@ -10,7 +10,8 @@ from flask import Flask, Response
 from gateway.codec import fhir as fhir_json
 from gateway.errors import BadInput, GatewayError, InvalidParameter, MissingParameter, codes_for
 from gateway.fhir import FhirRequest, FhirResponse
-from gateway.fhir.federated import NDJSON, STREAM, FederatedServices, handle, is_federated, refused, stream
+from gateway.fhir.federated import NDJSON, FederatedServices, handle, refused, stream
+from gateway.fhir.federated_question import STREAM, is_federated
 from gateway.model.caller import Caller, Scope
 from gateway.model.identity import PatientId
 from gateway.services.federation.fanout import Busy

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import requests
 
+from gateway.model.identity import PatientId
 from tests.federation_parts import ARC, MEDICAL_ID, NAGASAKI, OSAKA, TOKYO, Member, find_documents, region
 
 PERSON = f"urn:oid:{MEDICAL_ID.authority}|{MEDICAL_ID.value}"
@@ -189,6 +190,30 @@ def test_topology(three: dict[str, Member]) -> None:
     assert [one["id"] for one in rows] == [NAGASAKI, TOKYO, OSAKA] and rows[0]["state"] == "self"
     assert rows[1]["software"].startswith("Musubi") and "ITI-38" in rows[1]["transactions"]
     assert rows[1]["breaker"] == "closed" and rows[1]["certificateDays"] is None
+
+
+def test_a_posted_search_and_a_read(three: dict[str, Member]) -> None:
+    browser = Browser(three["東京"].url)
+    form = f"_federated=true&category=laboratory&_count=1&patient.identifier={PERSON}".encode()
+    posted = browser.post("/fhir/Observation/_search", form, "application/x-www-form-urlencoded").json()
+    assert posted["total"] == ask(three["東京"], "/fhir/Observation", category="laboratory", **PATIENT)["total"]
+    everywhere = {"X-Musubi-Federated": "true"}
+    assert browser.get("/fhir/metadata", headers=everywhere).json()["resourceType"] == "CapabilityStatement"
+    one = matches(posted)[0]
+    read = browser.get(f"/fhir/Observation/{one['id']}", headers=everywhere)
+    assert read.status_code in (200, 404) and "Bundle" not in read.text[:40]
+    xml = browser.get("/fhir/Observation", params={"_federated": "true", "_format": "xml", "_count": "2", **PATIENT})
+    assert xml.status_code == 200 and xml.content.startswith((b"<?xml", b"<Bundle"))
+
+
+def test_our_own_id_of_her_works_over_xds_too(three: dict[str, Member]) -> None:
+    browser = Browser(three["東京"].url)
+    by_medical_id = find_documents(browser)
+    with three["東京"].parts.engine.connect() as connection:
+        sql = "SELECT DISTINCT eid FROM document WHERE uniqueId = ?"
+        eid = connection.exec_driver_sql(sql, (by_medical_id.ids[0],)).scalar_one()
+    own = find_documents(browser, PatientId(eid, f"{ARC}.1.1"))
+    assert (own.status, own.ids, own.homes) == ("Success", by_medical_id.ids, by_medical_id.homes)
 
 
 def test_a_wrong_question_is_told_so(three: dict[str, Member]) -> None:
