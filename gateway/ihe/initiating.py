@@ -25,7 +25,7 @@ from gateway.model.identity import PatientId
 from gateway.services.federation import documentary
 from gateway.services.federation.discovery import Discover, Found, Whom, contradicts
 from gateway.services.federation.fitting import fits, rendered
-from gateway.services.federation.own import MAX_RESOURCES, TOO_MANY
+from gateway.services.federation.own import MAX_RESOURCES, MAX_TOTAL, TOO_MANY
 from gateway.services.federation.question import DOCUMENT, ER7, FHIR_JSON, Ask, Given, Question, Resource, Wanted
 from gateway.services.federation.references import document_reference, home_of
 from gateway.services.persons.patients import demographics_of
@@ -209,7 +209,7 @@ class _Server:
                 matches += 1
                 if found.type != one.type:
                     alarms.append("unasked-document")
-                elif matches > MAX_RESOURCES:
+                elif matches > MAX_RESOURCES or len(resources) >= MAX_TOTAL:
                     alarms.append(TOO_MANY)
                 else:
                     resources.append(found)
@@ -310,6 +310,9 @@ def _documents(
             inside = [one for one in inside if not _about(one, strangers)]
             patients = [one for one in patients if one.id not in strangers]
         resources += _fitting(inside, clinical, rules)
+        if len(resources) > MAX_TOTAL:
+            alarms.append(TOO_MANY)
+            del resources[MAX_TOTAL:]
     return Given(tuple(resources), tuple(patients), tuple(dict.fromkeys(alarms)))
 
 

@@ -20,6 +20,8 @@ from gateway.services.search import SearchRules, plan
 
 MAX_RESOURCES: Final = 2_000
 """Of one community and one search; more is cut, and said so."""
+MAX_TOTAL: Final = 5_000
+"""Of one community and one question."""
 _PAGE: Final = 500
 TOO_MANY: Final = "too-many-results"
 
@@ -46,13 +48,13 @@ def own_store(
             many = (
                 _entries(documents, eid, wanted, scope) if wanted.type == DOCUMENT else _search(wanted, patients, until)
             )
-            for one in many:
-                if len(found) >= MAX_RESOURCES * len(question.wanted):
+            for number, one in enumerate(many, start=1):
+                if number > MAX_RESOURCES or len(found) >= MAX_TOTAL:
                     alarms.append(TOO_MANY)
                     break
                 found.append(one)
         known = [_read("Patient", id_) for id_ in patients]
-        return Given(tuple(found), tuple(one for one in known if one is not None), tuple(alarms))
+        return Given(tuple(found), tuple(one for one in known if one is not None), tuple(dict.fromkeys(alarms)))
 
     def _search(wanted: Wanted, patients: tuple[str, ...], until: float) -> Iterator[Resource]:
         if not patients:
