@@ -69,7 +69,7 @@ def lab_bundle(number: int, patient: str = "9900000000000017", born: str = "1970
         {"resourceType": "Observation", "id": f"stub-o{number}", "status": "final",
          "category": [{"coding": [{"system": "http://terminology.hl7.org/CodeSystem/observation-category",
                                    "code": "laboratory"}]}],
-         "code": {"coding": [{"system": "urn:oid:1.2", "code": f"K{number}"}], "text": "カリウム"},
+         "code": {"coding": [{"system": "urn:oid:1.2.392.200119.99999.9", "code": f"K{number}"}], "text": "カリウム"},
          "subject": {"reference": f"Patient/stub-p{number}"}, "effectiveDateTime": f"2025-0{number}-01",
          "valueQuantity": {"value": 4.1, "unit": "mmol/L"}},
     ]  # fmt: skip

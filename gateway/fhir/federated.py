@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote, urlencode
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from gateway.codec import fhir
 from gateway.errors import GatewayError, UnknownPatient, codes_for
@@ -30,6 +30,8 @@ from gateway.services.search import TYPES, SearchRules, cursor
 from gateway.services.search.plan import CURSOR
 
 NDJSON: Final = "application/x-ndjson"
+_PLACELESS: Final = UUID("7c0f6c0e-9b0a-5f0e-8d0b-3e6c5b1f9a44")
+"""Namespace of fullUrls of what stands nowhere: an OperationOutcome, a resource that came inside a document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +156,17 @@ def _address(fact: Fact, own: str, base: str) -> str:
     if fact.home == own and resource.type in TYPES:
         url = f"{base}/{resource.type}/{resource.id}"
     if not url:
-        url = f"urn:uuid:{resource.id}" if _is_uuid(resource.id) else f"{fact.home}/{resource.type}/{resource.id}"
+        url = (
+            f"urn:uuid:{resource.id}"
+            if _is_uuid(resource.id)
+            else _number(f"{fact.home}/{resource.type}/{resource.id}")
+        )
     return url
+
+
+def _number(text: str) -> str:
+    """A fullUrl for what has no address: the same for the same, on every page."""
+    return f"urn:uuid:{uuid5(_PLACELESS, text)}"
 
 
 def _is_uuid(text: str) -> bool:
@@ -199,7 +210,7 @@ def _page(
 
 
 def _told(issue: bytes) -> bytes:
-    return b'{"resource":%b,"search":{"mode":"outcome"}}' % issue
+    return b'{"fullUrl":"%b","resource":%b,"search":{"mode":"outcome"}}' % (_number(issue.decode()).encode(), issue)
 
 
 def _issues(one: Outcome) -> Iterator[bytes]:

@@ -10,7 +10,8 @@ from typing import Any
 import orjson
 import pytest
 
-from gateway.codec import hl7v3, soap
+from gateway import app
+from gateway.codec import fhir, hl7v3, soap
 from gateway.codec.hl7v3 import II, Head
 from gateway.sandbox import misbehaving
 from gateway.sandbox.stub_community import FHIR_JSON, Reply, Stub, serve, well, write
@@ -77,9 +78,29 @@ def test_documents_become_resources_and_the_search_is_applied_to_them(place: tup
         found = ask(place, peer(STUB, url))
         assert of(found, STUB) == ["stub-o2", "stub-o1"] and len(of(found, TOKYO)) > 10 and issues(found) == []
         assert of(ask(place, peer(STUB, url), date="ge2025-02-01"), STUB) == ["stub-o2"]
-        assert of(ask(place, peer(STUB, url), code="urn:oid:1.2|K1"), STUB) == ["stub-o1"]
+        assert of(ask(place, peer(STUB, url), code="urn:oid:1.2.392.200119.99999.9|K1"), STUB) == ["stub-o1"]
         assert of(ask(place, peer(STUB, url), category="vital-signs"), STUB) == []
         assert of(ask(place, peer(STUB, url), _sort="date"), STUB) == ["stub-o1", "stub-o2"]
+
+
+def test_the_bundle_is_valid_fhir(place: tuple[Path, Storage]) -> None:
+    check = app.validator().check
+    with serve(well(stub())) as good, serve(misbehaving.error(stub(BAD))) as bad:
+        for path, more in (
+            ("/fhir/Observation", {}),
+            ("/fhir/DocumentReference", {"category": "", "status": "current"}),
+        ):
+            client = client_of(*place, peer(STUB, good), peer(BAD, bad))
+            asked = {name: value for name, value in {**LABS, **more}.items() if value}
+            bundle = fhir.parse(client.get(path, query_string=asked).data)
+            everything = [bundle, *(one["resource"] for one in bundle["entry"])]
+            found = [
+                (one["resourceType"], told.text)
+                for one in everything
+                for told in check(one)
+                if told.severity in ("error", "fatal")
+            ]
+            assert found == [] and len(everything) > 10 and issues(bundle) == [("transient", BAD)]
 
 
 def test_a_message_of_hl7_v2_is_translated_here_to_the_same_fact(place: tuple[Path, Storage]) -> None:
