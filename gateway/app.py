@@ -10,23 +10,22 @@ from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, entry_points, version
 from typing import Any, BinaryIO, cast
 
-import requests
-from requests.adapters import HTTPAdapter
-
 from gateway import ihe, mapping_files
 from gateway.codec import fhir, ssmix2
 from gateway.codec.mllp import Block
 from gateway.codec.packing import pack
-from gateway.errors import ConfigurationError, InvalidParameter
+from gateway.errors import ConfigurationError
 from gateway.fhir.audit_events import Trail
+from gateway.fhir.federated import FederatedServices
 from gateway.fhir.server import FhirServices
 from gateway.fhir.trust import TrustFaces
 from gateway.ihe import iti10, iti46, iti53, iti64
-from gateway.ihe._client import Call, Peer, Poster, nobody
+from gateway.ihe._client import Call, Poster
 from gateway.ihe._continuation import KEPT as POINTERS
 from gateway.ihe._continuation import KEPT_S as POINTERS_S
 from gateway.ihe._continuation import Continuations
 from gateway.ihe._dsub import DsubServices
+from gateway.ihe._gateway import GatewayServices
 from gateway.ihe._held import Held, Remembered
 from gateway.ihe._later import Deliveries, allowed
 from gateway.ihe._mhd import MhdServices
@@ -34,9 +33,12 @@ from gateway.ihe._mllp_client import plain
 from gateway.ihe._remembered import CONTINUATION, CORRELATIONS, QUERY
 from gateway.ihe._soap import Asker, WireResponse
 from gateway.ihe._transaction import Sender
+from gateway.ihe._transport import session
 from gateway.ihe._v2 import Replies, V2Services, answer, failed
 from gateway.ihe._v3 import CORRELATION_S, Later, V3Services
-from gateway.ihe.initiating import ask_of
+from gateway.ihe.communities import Communities, communities
+from gateway.ihe.communities import Parts as CommunityParts
+from gateway.ihe.topology import Topology
 from gateway.model.audit import AuditRecord
 from gateway.model.caller import UNRESTRICTED, Caller, Scope
 from gateway.model.clock import Chance, Clock
@@ -49,8 +51,9 @@ from gateway.sandbox.medical_id import SandboxAgency
 from gateway.serve import outgoing
 from gateway.serve.authentication import Connected, Open
 from gateway.serve.enforcing import Enforcement, contexts_of, enforcement
+from gateway.serve.federation_api import FederationApi
 from gateway.serve.housekeeping import Sweep, in_turn
-from gateway.serve.http import FederatedQuestion, HttpServices, create_app
+from gateway.serve.http import HttpServices, create_app
 from gateway.serve.metrics import MllpMetrics
 from gateway.serve.mllp import MllpServer
 from gateway.serve.server import HttpServer, Listener, Together, run_until_signal
@@ -61,7 +64,7 @@ from gateway.services.break_glass import Rules as EmergencyRules
 from gateway.services.broker import Broker
 from gateway.services.consent import ConsentDesk
 from gateway.services.documents import DocumentServices
-from gateway.services.federate import Ask, Community, Question, ask_all, own_registry
+from gateway.services.federation.snapshots import Snapshots
 from gateway.services.feed import Feed, Readers
 from gateway.services.ingest.deriving import derivations
 from gateway.services.ingest.files import walk
@@ -83,7 +86,6 @@ from gateway.services.quality import Quality, make_quality_reader, merged
 from gateway.services.registers import load as load_registers
 from gateway.services.registry.service import RegistryServices
 from gateway.services.search import TYPES, SearchRules, system_aliases
-from gateway.settings import Peer as PeerSettings
 from gateway.settings import Settings, check_may_serve
 from gateway.storage.audit_search import AuditTrailTable
 from gateway.storage.blob_files import FileObjects
@@ -102,8 +104,6 @@ _READERS = 4
 """Messages that are translated at the same time; the threads that wait for a commit are more."""
 
 _LOG = logging.getLogger("gateway.app")
-_DOCUMENT_TYPES = {"lab": "lab", "rx": "rx", "documents": "document"}
-"""Words of the command line and /api/query -> those of services/federate."""
 
 
 def software_version() -> str:
@@ -352,7 +352,7 @@ class Node:
         return Broker(
             parts.subscriptions, parts.outbox, parts.registry, parts.identities, parts.audit, self.scope_of,
             allowed(peers, loopback=self.settings.security.mode == "open"), base, self.clock, self.chance,
-            {"dsub": iti53.sender(cast(Poster, self._session()), self.chance, base, self.settings.community.id)},
+            {"dsub": iti53.sender(self._poster(), self.chance, base, self.settings.community.id)},
         )  # fmt: skip
 
     def registry(self) -> RegistryServices:
@@ -403,13 +403,12 @@ class Node:
         )
 
     def fhir(self) -> FhirServices:
-        community, http = self.settings.community, self.settings.http
-        rules = SearchRules(
-            base=f"{http.url}/fhir",
-            aliases=system_aliases(tuple(one.authority() for one in self.settings.authorities)),
-            affinity_domain=community.affinity_domain,
+        community, cursor_key, persons, rules = (
+            self.settings.community,
+            self.chance.token(32),
+            self.persons(),
+            self._search_rules(),
         )
-        cursor_key, persons = self.chance.token(32), self.persons()
         return FhirServices(
             resources=GuardedResources(self.parts.resources, self.guard())
             if self.is_enforced
@@ -437,6 +436,13 @@ class Node:
         return MhdServices(
             self.documents(), persons, self.parts.resources, rules, cursor_key, xml.parse, xml.render, validator().check,
         )  # fmt: skip
+
+    def _search_rules(self) -> SearchRules:
+        return SearchRules(
+            base=f"{self.settings.http.url}/fhir",
+            aliases=system_aliases(tuple(one.authority() for one in self.settings.authorities)),
+            affinity_domain=self.settings.community.affinity_domain,
+        )
 
     def v2(self) -> V2Services:
         """What the MLLP listener needs."""
@@ -505,7 +511,7 @@ class Node:
             wrap = outgoing.mllp(self.enforced.contexts) if self.enforced else plain
             if one.url:
                 v3 = iti46.Receiver(one.name, one.url, one.device, wanted, one.timeout_s)
-                call = Call(cast(Poster, self._session()), self.clock, self.chance)
+                call = Call(self._poster(), self.clock, self.chance)
                 consumers.append(iti46.consumer(v3, call, community.id))
             elif one.registry:
                 registries.append(iti64.consumer(to, self.clock, own, community.affinity_domain, find, wrap))
@@ -518,15 +524,19 @@ class Node:
         self, ready: Mapping[str, Any], counts: Callable[[], str] = str, later: Later | None = None
     ) -> HttpServices:
         documents, persons, dsub = self.documents(), self.v3(later), self.dsub()
+        call = Call(self._poster(), self.clock, self.chance)
+        everybody = self.communities(call, persons.discoveries)
+        gateway = GatewayServices(documents, everybody, later, persons.may_reply)
+        special: dict[str, ihe.Services] = {"/dsub": dsub, ihe.INITIATING_PATH: gateway}
+        special |= dict.fromkeys(ihe.PERSON_PATHS, persons)
 
         def soap(path: str, content_type: str, body: BinaryIO, caller: Caller, asker: Asker | None) -> WireResponse:
-            services = dsub if path == "/dsub" else persons if path in ihe.PERSON_PATHS else documents
-            return ihe.dispatch(path, content_type, body, services, caller, asker)
+            return ihe.dispatch(path, content_type, body, special.get(path, documents), caller, asker)
 
         return HttpServices(
             fhir=self.fhir(),
             soap=soap,
-            federate=partial(self.federate, documents),
+            federation=self.federation(everybody),
             scope=self.scope_of,
             ready=lambda: {role: bool(listens()) for role, listens in ready.items()},
             audit=self.parts.audit,
@@ -543,89 +553,52 @@ class Node:
             strict_401=self.settings.security.iua_strict_401,
         )
 
-    def federate(self, documents: DocumentServices, question: FederatedQuestion, caller: Caller) -> dict[str, Any]:
-        """One question to this node's registry and to every wanted peer, under one deadline."""
-        scope = self.scope_of(caller, "federated-query")
-        abroad = self._shared_id(question.patient, scope)
-        types = tuple(_DOCUMENT_TYPES[word] for word in question.types)
-        own = self.settings.community
-        communities = [Community(own.id, own.name, own_registry(documents, scope))]
-        with self._session() as session:
-            security = self.enforced.security_of(caller) if self.enforced else nobody
-            call = Call(cast(Poster, session), self.clock, self.chance, security=security)
-            communities += [
-                Community(peer.id, peer.name, _ask_peer(peer, call, abroad)) for peer in self.settings.peers if peer.xca
-            ]
-            chosen = _chosen(communities, question.communities)
-            deadline_s = min(question.deadline_s or self.settings.federation.deadline_s, 300.0)
-            answer = ask_all(Question(question.patient, types), chosen, deadline_s, self.clock)
-        silent = any(outcome.outcome not in ("ok", "nothing") for outcome in answer.communities)
-        self.parts.audit.record(
-            AuditRecord(
-                event="110112",
-                transaction="federated-query",
-                action="E",
-                outcome=4 if silent else 0,
-                actor=caller.user or caller.node,
-                address=caller.address,
-                patient=str(question.patient),
-                object="federated-query",
-                detail=" ".join(f"{outcome.community}={outcome.outcome}" for outcome in answer.communities),
-            ).by(caller)
+    def communities(self, call: Call, waiting: Held[Any]) -> Communities:
+        """Everybody this node asks, itself included; `waiting`: V3Services.discoveries."""
+        parts = self.parts
+        return communities(
+            CommunityParts(
+                settings=self.settings,
+                documents=self.documents(),
+                resources=parts.resources,
+                identities=parts.identities,
+                persons=self.persons(),
+                health=parts.health,
+                correlations=parts.correlations,
+                rules=self._search_rules(),
+                call=call,
+                facilities=facilities(self.settings),
+                clock=self.clock,
+                waiting=waiting,
+            )
         )
-        return answer.as_json()
 
-    def _session(self) -> requests.Session:
+    def _poster(self) -> Poster:
         """For questions to peers: of open mode any, of enforced mode by TLS with certificates alone."""
-        if self.enforced:
-            return self.enforced.session()
-        session = requests.Session()
-        # A proxy or a .netrc of the environment is for people's browsers; whom we talk to stands in the configuration.
-        session.trust_env = False
-        adapter = HTTPAdapter(pool_maxsize=max(10, len(self.settings.peers)))
-        session.mount("http://", adapter)
-        session.mount("https://", adapter)
-        return session
+        return cast(Poster, self.enforced.session()) if self.enforced else session(self.settings.federation.connections)
 
     @contextmanager
     def deliveries(self) -> Iterator[Deliveries]:
         """What answers to other communities go out by that are not given on the same connection."""
-        later = Deliveries(cast(Poster, self._session()), self.parts.outbox)
+        later = Deliveries(self._poster(), self.parts.outbox)
         try:
             yield later
         finally:
             later.close()
 
-    def _shared_id(self, patient: PatientId, scope: Scope) -> PatientId:
-        """The id other communities can know the person by: the medical ID, else the insured-person id, else the id
-        as it was given."""
-        eid = self.parts.identities.enterprise_id(patient, scope)
-        known = self.parts.identities.identifiers(eid, scope) if eid else ()
-        for kind in ("medical-id", "insurer"):
-            shared = {authority.oid for authority in self.settings.authorities if authority.kind == kind}
-            if found := [identifier for identifier in known if identifier.authority in shared]:
-                return patient if patient in found else found[0]
-        return patient
-
-
-def _ask_peer(settings: PeerSettings, call: Call, patient: PatientId) -> Ask:
-    peer = Peer(settings.id, settings.xca, settings.name, settings.documents_per_request)
-    ask = ask_of(peer, call)
-
-    def limited(question: Question, left_s: float) -> Sequence[Any]:
-        return ask(question._replace(patient=patient), min(left_s, settings.timeout_s))
-
-    return limited
-
-
-def _chosen(communities: list[Community], wanted: tuple[str, ...] | None) -> list[Community]:
-    if wanted is None:
-        return communities
-    chosen = [community for community in communities if community.id in wanted or community.name in wanted]
-    missing = [word for word in wanted if not any(word in (c.id, c.name) for c in communities)]
-    if missing:
-        raise InvalidParameter(f"no such community: {', '.join(missing)}")
-    return chosen
+    def federation(self, everybody: Communities) -> FederationApi:
+        known = [one.authority() for one in self.settings.authorities]
+        fhir = FederatedServices(
+            federation=everybody.federation,
+            persons=self.persons(),
+            rules=self._search_rules(),
+            cursor_key=self.chance.token(32),
+            snapshots=Snapshots(self.clock.monotonic),
+            render_xml=fhir_xml().render,
+            chance=self.chance,
+        )
+        names = {one.patient_system: one.name or one.namespace or one.oid for one in known}
+        return FederationApi(fhir, names, Topology(everybody, self.clock).shown)
 
 
 @contextmanager

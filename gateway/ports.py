@@ -477,6 +477,51 @@ class Subscriptions(Protocol):
         """Events by number, both ends included."""
 
 
+class Health(NamedTuple):
+    """What is remembered of another community over a restart."""
+
+    home: str
+    failures: int
+    pause_s: float
+    """0: it is asked."""
+    open_until_s: float
+    """Seconds since 1970; it is left alone until then."""
+    last_success: str
+    """dateTime; empty: never."""
+
+
+class PeerHealth(Protocol):
+    def load(self) -> list[Health]: ...
+
+    def save(self, health: Health) -> None:
+        """Hands it to the writer and does not wait."""
+
+
+class Correlated(NamedTuple):
+    """By which ids another community knows a person."""
+
+    person: str
+    """Enterprise id, or the CX of a person who is not known here."""
+    home: str
+    ids: tuple[PatientId, ...]
+    """Empty: it answered that it knows nobody."""
+    basis: str
+    """What was known of the person here when it was asked; something else now: it is asked again."""
+    expires_s: float
+    """Seconds since 1970."""
+
+
+class Correlations(Protocol):
+    """Who knows whom, as learnt by patient discovery."""
+
+    def of(self, person: str) -> list[Correlated]: ...
+
+    def put(self, correlated: Correlated) -> None:
+        """Hands it to the writer and does not wait; `of` sees it from its commit on."""
+
+    def drop(self, person: str, home: str) -> None: ...
+
+
 class Described(NamedTuple):
     """What a Patient says about its person, made ready for searching and matching."""
 

@@ -17,7 +17,8 @@ from gateway.errors import ConfigurationError, InvalidParameter, Unavailable
 from gateway.model.caller import UNRESTRICTED, Caller
 from gateway.model.clock import Clock
 from gateway.model.identity import PatientId
-from gateway.serve.http import FederatedQuestion, create_app
+from gateway.serve.federation_api import FederatedQuestion
+from gateway.serve.http import create_app
 from gateway.settings import Settings
 from gateway.storage.opening import Storage
 
@@ -65,7 +66,7 @@ def question(**more: Any) -> FederatedQuestion:
 
 
 def federate(node: app.Node, asked: FederatedQuestion) -> dict[str, Any]:
-    return node.federate(node.documents(), asked, Caller())
+    return node.http({}).federation.query(asked, Caller(), UNRESTRICTED)
 
 
 def test_the_version_is_the_one_of_the_package_or_says_that_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,16 +164,8 @@ def test_peers_are_asked_by_the_shared_id_and_not_through_a_proxy(
         chosen = settings(fed[0].directory, peers=peers)
         answer = federate(app.Node(chosen, fed[1]), question(patient=LOCAL))
     assert [(one["name"], one["outcome"]) for one in answer["communities"]] == [("東京", "ok"), ("大阪", "failed")]
-    assert proxied == [] and len(heard) == 1
+    assert proxied == [] and 1 <= len(heard) <= 2, "a broken way may be tried once more"
     assert b"9900000000000017" in heard[0] and b"0001000037" not in heard[0]
-
-
-def test_without_a_shared_id_the_given_one_is_asked(fed: tuple[Settings, Storage]) -> None:
-    node = app.Node(*fed)
-    stranger = PatientId("77", f"{ARC}.99")
-    assert node._shared_id(stranger, UNRESTRICTED) == stranger
-    assert node._shared_id(LOCAL, UNRESTRICTED) == MEDICAL_ID
-    assert node._shared_id(MEDICAL_ID, UNRESTRICTED) == MEDICAL_ID
 
 
 def test_the_http_face_is_ready_when_every_role_listens(fed: tuple[Settings, Storage]) -> None:

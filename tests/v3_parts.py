@@ -52,7 +52,7 @@ class MemoryLater:
     room: bool = True
     sent: list[tuple[str, str, bytes]] = field(default_factory=list)
 
-    def put(self, address: str, action: str, envelope: bytes) -> bool:
+    def put(self, address: str, action: str, envelope: bytes, content_type: str = "") -> bool:
         if self.room:
             self.sent.append((address, action, envelope))
         return self.room

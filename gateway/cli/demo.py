@@ -149,7 +149,7 @@ def _configure(directory: Path, number: int, port: int, mllp_port: int) -> Path:
         if other != number:
             address = f"http://127.0.0.1:{port + other}"
             lines.append(f'[[peers]]\nid = "urn:oid:{peer.arc}"\nname = "{peer.name}"')
-            lines.append(f'xca = "{address}/xca"\nfhir = "{address}/fhir"')
+            lines.append(f'xcpd = "{address}/xcpd"\nxca = "{address}/xca"\nfhir = "{address}/fhir"')
     config = folder / "musubi.toml"
     config.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return config

@@ -1,6 +1,7 @@
 """IHE transactions, one module each. The tuple below is the only list of them: routes, descriptions and documentation
 are made from it."""
 
+from collections.abc import Callable
 from typing import BinaryIO, Final
 
 from gateway.codec import soap
@@ -31,8 +32,11 @@ from gateway.ihe import (
     iti69,
     iti86,
     iti92,
+    xca_query,
+    xca_retrieve,
 )
 from gateway.ihe._dsub import DsubServices
+from gateway.ihe._gateway import PATH, GatewayServices
 from gateway.ihe._mhd import MhdServices
 from gateway.ihe._soap import Asker, Operation, WireResponse, answer
 from gateway.ihe._v3 import V3Services
@@ -70,13 +74,21 @@ TRANSACTIONS: Final[tuple[Operation, ...]] = (
     iti69.PULL,
     iti86.TRANSACTION,
     iti92.TRANSACTION,
+    xca_query.TRANSACTION,
+    xca_retrieve.TRANSACTION,
 )
 
 PATHS: Final = tuple(sorted({transaction.path for transaction in TRANSACTIONS}))
 """URL paths of the SOAP endpoints."""
 
+INITIATING_PATH: Final = PATH
+"""The initiating gateway's, which works with GatewayServices."""
+
 PERSON_PATHS: Final = frozenset({"/pixv3", "/pdqv3", "/xcpd"})
-"""Those whose transactions work with V3Services; the others work with DocumentServices."""
+"""Those whose transactions work with V3Services; INITIATING_PATH works with GatewayServices, all others with
+DocumentServices."""
+
+Services = DocumentServices | V3Services | GatewayServices | DsubServices
 
 
 FHIR_TYPES: Final = frozenset({"Binary", "List", "DocumentReference"})
@@ -94,22 +106,20 @@ def at(path: str) -> tuple[Operation, ...]:
 
 
 def dispatch(
-    path: str,
-    content_type: str,
-    body: BinaryIO,
-    services: DocumentServices | V3Services | DsubServices,
-    caller: Caller,
-    asker: Asker | None = None,
+    path: str, content_type: str, body: BinaryIO, services: Services, caller: Caller, asker: Asker | None = None
 ) -> WireResponse:
-    """Answers one POST to an endpoint of PATHS. `asker` knows the person in enforced mode. The body of the answer may be a stream and is to be read once.
+    """Answers one POST to an endpoint of PATHS. `asker` knows the person in enforced mode. The body of the answer may be
+    a stream and is to be read once.
 
     The audit record is stored when this returns. Raises KeyError for a path that is no endpoint.
     """
     transactions = at(path)
     if not transactions:
         raise KeyError(path)
-    # Only the gateways' discovery has answers that come later.
-    may_reply = services.may_reply if isinstance(services, V3Services) and path == "/xcpd" else soap.nowhere
+    # Only gateways give answers that come later.
+    may_reply: Callable[[str], bool] = soap.nowhere
+    if isinstance(services, V3Services | GatewayServices) and path in ("/xcpd", INITIATING_PATH):
+        may_reply = services.may_reply
     return answer(transactions, content_type, body, services, caller, may_reply, asker)
 
 

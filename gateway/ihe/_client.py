@@ -4,12 +4,13 @@ Peers are those of the configuration; no address found in a message is ever open
 What comes back is distrusted: what does not fit the question is refused or named as a finding.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Final, NamedTuple, Protocol
 
 import requests
 from lxml import etree
+from urllib3 import Timeout
 from urllib3.exceptions import HTTPError as TransportError
 from urllib3.exceptions import TimeoutError as TransportTimeout
 
@@ -17,9 +18,12 @@ from gateway.codec import mtom, soap, xml
 from gateway.codec.mtom import Part
 from gateway.errors import BadInput, Forbidden, LimitExceeded, Unavailable
 from gateway.model.clock import Chance, Clock
-from gateway.services.documents import spool
+from gateway.services.documents import same_community, spool
+from gateway.services.federation.outcomes import Down
 
 _CHUNK: Final = 64 * 1024
+CONNECT_S: Final = 3.0
+"""For the connection itself: an address that answers nothing must not use up the time of a question."""
 _LEAST_S: Final = 0.05
 """Less time than this left is none: no connection is opened for it."""
 
@@ -36,6 +40,13 @@ class Peer:
     documents_per_request: int = 0
     xcpd: str = ""
     """URL where it answers ITI-55."""
+    fhir: str = ""
+    """Its FHIR base, without a slash at the end."""
+    behind: tuple[str, ...] = ()
+    """homeCommunityIds it answers for besides its own: a hub."""
+
+    def speaks_for(self, home: str) -> bool:
+        return any(same_community(home, one) for one in (self.home, *self.behind))
 
 
 class Finding(NamedTuple):
@@ -51,12 +62,14 @@ class Received(NamedTuple):
     relates_to: str
     body: etree._Element
     parts: dict[str, Part]
+    envelope: soap.Envelope
 
 
 class Poster(Protocol):
     """What we use of requests.Session."""
 
     def post(self, url: str, **arguments: Any) -> requests.Response: ...
+    def get(self, url: str, **arguments: Any) -> requests.Response: ...
 
 
 def nobody(url: str) -> str:
@@ -76,17 +89,26 @@ class Call:
     security: Callable[[str], str] = nobody
     """URL -> header block that says in whose name it is asked. Raises Forbidden."""
 
-    def send(self, url: str, action: str, body: bytes, *, deadline_s: float, packed: bool = False) -> Received:
-        """Posts one question and reads its answer. With `packed` the question goes out as a package of one part.
+    def send(
+        self,
+        url: str,
+        action: str,
+        body: bytes,
+        *,
+        deadline_s: float,
+        packed: bool = False,
+        parts: Sequence[mtom.OutPart] = (),
+    ) -> Received:
+        """Posts one question and reads its answer. With `packed` the question goes out as a package, with `parts` behind
+        its envelope.
 
         Raises TimeoutError, Unavailable (no connection, HTTP 5xx without an envelope), Forbidden (401, 403), BadInput
         (not a SOAP answer, a fault, another message's answer), LimitExceeded.
         """
         until = self.clock.monotonic() + deadline_s
         message_id = f"urn:uuid:{self.chance.new_uuid()}"
-        data, content_type = self._package(
-            soap.request(action, message_id, url, body, headers=self.security(url)), action, packed
-        )
+        envelope = soap.request(action, message_id, url, body, headers=self.security(url))
+        data, content_type = self._package(envelope, action, packed, parts)
         if deadline_s < _LEAST_S:
             raise TimeoutError("no time left to ask")
         try:
@@ -96,8 +118,8 @@ class Call:
                 headers={"Content-Type": content_type, "Accept-Encoding": "identity"},
                 stream=True,
                 allow_redirects=False,
-                auth=_no_credentials,
-                timeout=(deadline_s, deadline_s),
+                auth=no_credentials,
+                timeout=total(deadline_s),
             ) as response:
                 return self._read(response, message_id, until)
         except (requests.Timeout, TransportTimeout):
@@ -105,11 +127,11 @@ class Call:
         except (requests.RequestException, TransportError):
             raise Unavailable("the community cannot be reached") from None
 
-    def _package(self, envelope: bytes, action: str, packed: bool) -> tuple[bytes, str]:
+    def _package(self, envelope: bytes, action: str, packed: bool, parts: Sequence[mtom.OutPart]) -> tuple[bytes, str]:
         if not packed:
             return envelope, f'{soap.MEDIA_TYPE}; charset=UTF-8; action="{action}"'
         boundary, root = f"uuid_{self.chance.new_uuid()}", f"{self.chance.new_uuid()}@musubi"
-        return b"".join(mtom.write(boundary, root, envelope, ())), mtom.content_type(boundary, root, action)
+        return b"".join(mtom.write(boundary, root, envelope, parts)), mtom.content_type(boundary, root, action)
 
     def _read(self, response: requests.Response, message_id: str, until: float) -> Received:
         content_type = response.headers.get("Content-Type", "")
@@ -118,7 +140,7 @@ class Call:
         media = content_type.partition(";")[0].strip().lower()
         if media not in (soap.MEDIA_TYPE, mtom.MULTIPART):
             if response.status_code >= 500:
-                raise Unavailable(f"the community answers HTTP {response.status_code}")
+                raise Down(f"the community answers HTTP {response.status_code}")
             raise BadInput(f"the answer is not SOAP (HTTP {response.status_code})")
         if response.headers.get("Content-Encoding", "identity").lower() != "identity":
             raise BadInput("the answer is compressed, which was not asked for")
@@ -136,7 +158,7 @@ class Call:
             raise BadInput("the answer has an empty soap:Body")
         if envelope.relates_to and envelope.relates_to != message_id:
             raise BadInput("the answer relates to another message")
-        return Received(message_id, envelope.relates_to, envelope.body, parts)
+        return Received(message_id, envelope.relates_to, envelope.body, parts, envelope)
 
     def _chunks(self, response: requests.Response, until: float) -> Iterator[bytes]:
         """Pieces as they come (`read1`): a peer that drips bytes must not hold us past the deadline."""
@@ -149,7 +171,12 @@ class Call:
             yield chunk
 
 
-def _no_credentials(prepared: requests.PreparedRequest) -> requests.PreparedRequest:
+def total(seconds: float) -> Timeout:
+    """For everything: connecting, sending, waiting and reading (_transport.py holds the reading to it)."""
+    return Timeout(total=seconds, connect=min(CONNECT_S, seconds))
+
+
+def no_credentials(prepared: requests.PreparedRequest) -> requests.PreparedRequest:
     """Given so that requests does not look for a password of the operator's in ~/.netrc and send it to a peer."""
     return prepared
 

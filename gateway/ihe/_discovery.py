@@ -9,10 +9,10 @@ from gateway.codec import hl7v3
 from gateway.codec.hl7v3 import II, Head, attribute, find, find_all, ii_of
 from gateway.errors import BadInput, Unavailable
 from gateway.ihe._client import Call, Finding, Peer, same_relation
+from gateway.ihe._lifetime import time_to_live
 from gateway.ihe.iti47 import QUERY, RESPONSE
 from gateway.model.identity import PatientId
 from gateway.model.person import Demographics
-from gateway.services.documents import same_community
 from gateway.translate import person_v3
 
 _MAX_MATCHES: Final = 100
@@ -52,12 +52,22 @@ class Match(NamedTuple):
     others: tuple[PatientId, ...] = ()
 
 
+class NotAnswered(Unavailable):
+    """AE: the community is there, and could not answer. `busy`: it may be able to later."""
+
+    def __init__(self, text: str, busy: bool = False) -> None:
+        super().__init__(text)
+        self.busy = busy
+
+
 class Discovery(NamedTuple):
     outcome: Literal["found", "nothing", "more"]
     """`more`: the community wants to be asked again with the demographics in `requested`."""
     matches: tuple[Match, ...] = ()
     requested: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
+    ttl_s: float | None = None
+    """How long the community lets us rely on it (CorrelationTimeToLive)."""
 
 
 def ask(peer: Peer, question: Question, own: Own, call: Call, deadline_s: float) -> Discovery:
@@ -69,15 +79,22 @@ def ask(peer: Peer, question: Question, own: Own, call: Call, deadline_s: float)
     body = request(question, own, message_id, hl7v3.timestamp(call.clock.now()), peer)
     received = call.send(peer.xcpd, ACTION, body, deadline_s=deadline_s)
     found = read(received.body, peer, message_id)
-    return found._replace(findings=(*same_relation(received), *found.findings))
+    findings = (*same_relation(received), *found.findings)
+    return found._replace(findings=findings, ttl_s=time_to_live(received.envelope))
 
 
 def ask_deferred(
-    peer: Peer, question: Question, own: Own, call: Call, deadline_s: float, respond_to: str
+    peer: Peer,
+    question: Question,
+    own: Own,
+    call: Call,
+    deadline_s: float,
+    respond_to: str,
+    message_id: II | None = None,
 ) -> tuple[str, II]:
     """Asks for an answer that comes later to `respond_to` (our /xcpd). Returns the key that `iti55.receive_deferred`
     finds it by, and the message id that `read` wants. Raises as `ask`; Unavailable when the question is not accepted."""
-    message_id = II(own.device, str(call.chance.new_uuid()))
+    message_id = message_id or II(own.device, str(call.chance.new_uuid()))
     body = request(question, own, message_id, hl7v3.timestamp(call.clock.now()), peer, respond_to)
     received = call.send(peer.xcpd, DEFERRED_ACTION, body, deadline_s=deadline_s)
     if attribute(received.body, "code", "acknowledgement/typeCode") not in ("CA", "AA"):
@@ -158,7 +175,8 @@ def read(body: etree._Element, peer: Peer, message_id: II) -> Discovery:
     if attribute(body, "code", "acknowledgement/typeCode") in ("AE", "AR", "CE", "CR"):
         managed = find_all(control, f"{issue}/mitigatedBy/detectedIssueManagement/code")
         codes = {attribute(one, "code") for one in managed} & {"ResponderBusy", "AnswerNotAvailable", "InternalError"}
-        raise Unavailable(f"the community could not answer ({', '.join(sorted(codes)) or 'no reason given'})")
+        reason = ", ".join(sorted(codes)) or "no reason given"
+        raise NotAnswered(f"the community could not answer ({reason})", "ResponderBusy" in codes)
     findings: list[Finding] = []
     matches = [
         match
@@ -180,7 +198,7 @@ def _match(event: etree._Element, peer: Peer, findings: list[Finding]) -> Match 
         return None
     if not home:
         findings.append(Finding("missing-home", "a match does not name its community"))
-    elif not same_community(f"urn:oid:{home}", peer.home):
+    elif not peer.speaks_for(f"urn:oid:{home}"):
         findings.append(Finding("foreign-home", "a match of another community was dropped"))
         return None
     value = attribute(patient, "value", "subjectOf1/queryMatchObservation/value")

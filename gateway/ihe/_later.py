@@ -6,6 +6,7 @@ could point us at the inside of our own network.
 
 import logging
 import threading
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable
 from time import monotonic
 from typing import Final, NamedTuple
@@ -33,6 +34,8 @@ class Delivery(NamedTuple):
     address: str
     action: str
     envelope: bytes
+    content_type: str = ""
+    """Of a package (MTOM); empty: a plain envelope."""
 
 
 class Deliveries:
@@ -50,11 +53,11 @@ class Deliveries:
         self._thread = threading.Thread(target=self._work, name="deliveries", daemon=True)
         self._thread.start()
 
-    def put(self, address: str, action: str, envelope: bytes) -> bool:
-        """Whether there was room. It is stored when this returns."""
+    def put(self, address: str, action: str, envelope: bytes, content_type: str = "") -> bool:
+        """Whether there was room. It is stored when this returns. `content_type`: of a package with parts."""
         if self._stopped.is_set() or len(self._outbox.pending(KIND, self._most)) >= self._most:
             return False
-        payload = {"address": address, "action": action, "envelope": envelope.decode("utf-8")}
+        payload = {"address": address, "action": action, "envelope": b64encode(envelope).decode(), "type": content_type}
         self._outbox.add(KIND, orjson.dumps(payload).decode())
         self._woken.set()
         return True
@@ -90,7 +93,7 @@ class Deliveries:
     def _deliver(self, job: Job) -> None:
         said = orjson.loads(job.payload)
         try:
-            done = self._post(Delivery(said["address"], said["action"], said["envelope"].encode("utf-8")))
+            done = self._post(Delivery(said["address"], said["action"], b64decode(said["envelope"]), said["type"]))
         except Exception as error:  # noqa: BLE001 - of this job alone; the text of a foreign exception may hold data
             _LOG.error("a delivery failed: %s", type(error).__name__)
             done = False
@@ -105,7 +108,7 @@ class Deliveries:
         self._due.pop(job.n, None)
 
     def _post(self, delivery: Delivery) -> bool:
-        content_type = f'{soap.MEDIA_TYPE}; charset=UTF-8; action="{delivery.action}"'
+        content_type = delivery.content_type or f'{soap.MEDIA_TYPE}; charset=UTF-8; action="{delivery.action}"'
         try:
             with self._session.post(
                 delivery.address,

@@ -301,7 +301,7 @@ def _respond(
     data = soap.answer(transaction.answer_action, message_id, envelope.message_id, payload.body)
     if not transaction.mtom:
         return envelope_response(200, data, transaction.answer_action)
-    return _package_response(data, payload.parts, transaction.answer_action, services)
+    return package_response(data, payload.parts, transaction.answer_action, services)
 
 
 def record_of(transaction: Operation, outcome: int, caller: Caller, about: Audited, detail: str) -> AuditRecord:
@@ -367,7 +367,7 @@ def envelope_response(status: int, data: bytes, action: str = "") -> WireRespons
     return WireResponse(status, [("Content-Type", content_type), _length(data)], (data,))
 
 
-def _package_response(data: bytes, parts: tuple[OutPart, ...], action: str, services: DocumentServices) -> WireResponse:
+def package_response(data: bytes, parts: tuple[OutPart, ...], action: str, services: SoapServices) -> WireResponse:
     boundary, root = f"uuid_{services.chance.new_uuid()}", f"{services.chance.new_uuid()}@musubi"
     headers = [("Content-Type", mtom.content_type(boundary, root, action))]
     return WireResponse(200, headers, mtom.write(boundary, root, data, parts))

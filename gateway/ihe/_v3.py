@@ -13,7 +13,7 @@ from lxml import etree
 from gateway.codec import hl7v3, soap
 from gateway.codec.hl7v3 import II, Detail, Head, Wrapper
 from gateway.errors import BadInput, Forbidden, GatewayError, UnknownAuthority, codes_for
-from gateway.ihe._held import Holding
+from gateway.ihe._held import Held, Holding
 from gateway.ihe._soap import (
     MAJOR,
     MINOR,
@@ -64,7 +64,7 @@ class Persons(Protocol):
 class Later(Protocol):
     """Where answers wait that do not go back on the same connection."""
 
-    def put(self, address: str, action: str, envelope: bytes) -> bool:
+    def put(self, address: str, action: str, envelope: bytes, content_type: str = "") -> bool:
         """Whether there was room."""
 
 
@@ -102,8 +102,8 @@ class V3Services:
     continuations: Holding[Continuation]
     correlations: Holding[tuple[Correlation, ...]]
     """By enterprise id: what XCPD questions told (ITI TF-2: 3.55.4.1.2.4)."""
-    discoveries: Holding[Any]
-    """Our own deferred and asynchronous questions by their message id, and then their answers."""
+    discoveries: Held[Callable[[etree._Element], None]]
+    """Our own deferred and asynchronous questions by their message id: what to do with the answer."""
     later: Later | None = None
     may_reply: Callable[[str], bool] = soap.nowhere
     """Addresses answers may be delivered to."""

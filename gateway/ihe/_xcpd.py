@@ -1,15 +1,12 @@
 """Who an XCPD request means (ITI TF-2: 3.55.4.1.2): by demographics, by demographics and an id, by a shared id alone."""
 
-import re
 from collections.abc import Iterable
 from dataclasses import replace
 from decimal import Decimal
 from typing import Final, NamedTuple
 
-from gateway.codec import soap
-from gateway.codec.xml import text_of
 from gateway.errors import MissingParameter, UnknownPatient
-from gateway.ihe._soap import XCPD
+from gateway.ihe._lifetime import time_to_live
 from gateway.ihe._v3 import Asked, Correlation, V3Services
 from gateway.ihe.iti47 import degree
 from gateway.model.caller import Scope
@@ -135,28 +132,6 @@ def _persons(records: Iterable[PersonRecord]) -> list[PersonRecord]:
 
 
 # -- correlations --------------------------------------------------------------------------------------------------
-
-_DURATION: Final = re.compile(
-    r"P(?:([0-9]{1,4})Y)?(?:([0-9]{1,4})M)?(?:([0-9]{1,5})D)?"
-    r"(?:T(?:([0-9]{1,6})H)?(?:([0-9]{1,6})M)?(?:([0-9]{1,9})(?:\.[0-9]{1,9})?S)?)?"
-)
-_SECONDS: Final = (365 * 86400, 30 * 86400, 86400, 3600, 60, 1)
-
-
-def seconds(duration: str) -> float | None:
-    """An xs:duration; None when it is none. Years and months are counted as 365 and 30 days."""
-    found = _DURATION.fullmatch(duration)
-    if found is None or not any(found.groups()):
-        return None
-    return float(sum(int(part or 0) * unit for part, unit in zip(found.groups(), _SECONDS, strict=True)))
-
-
-def time_to_live(envelope: soap.Envelope) -> float | None:
-    """The header CorrelationTimeToLive in seconds (ITI TF-2: 3.55.4.1.2.4)."""
-    for header in envelope.headers:
-        if header.tag == f"{{{XCPD}}}CorrelationTimeToLive":
-            return seconds(text_of(header))
-    return None
 
 
 def remember(asked: Asked, wanted: Wanted, authority: str, record: PersonRecord, services: V3Services) -> None:

@@ -18,7 +18,7 @@ from gateway.ihe._stored_queries import STORED_QUERIES, audited, run
 from gateway.model.caller import Caller, Scope
 from gateway.model.document import APPROVED, DocumentEntry
 from gateway.model.identity import PatientId
-from gateway.services.documents import DocumentServices, same_community
+from gateway.services.documents import DocumentServices
 
 # -- responding gateway ------------------------------------------------------------------------------------------
 
@@ -108,7 +108,7 @@ def _trusted(
     for entry in entries:
         if not entry.homeCommunityId:
             findings.append(Finding("XDSMissingHomeCommunityId", "an ExtrinsicObject without home"))
-        elif not same_community(entry.homeCommunityId, peer.home):
+        elif not peer.speaks_for(entry.homeCommunityId):
             findings.append(Finding("foreign-home", "an ExtrinsicObject of another community was dropped"))
             continue
         if _contradicts(entry.patientId, question.patient):
@@ -117,12 +117,17 @@ def _trusted(
         if not entry.uniqueId or not entry.repositoryUniqueId:
             findings.append(Finding("incomplete-entry", "an ExtrinsicObject that cannot be retrieved was dropped"))
             continue
-        kept.setdefault(entry.uniqueId, replace(entry, homeCommunityId=peer.home))
+        kept.setdefault(entry.uniqueId, replace(entry, homeCommunityId=_whole(entry.homeCommunityId) or peer.home))
     if len({entry.patientId for entry in kept.values()}) > 1:
         # Asked by an id of another authority we cannot tell which of the two is meant: none is the safe choice.
         findings.append(Finding("several-patients", "the documents belong to several patients; all were dropped"))
         return ()
     return tuple(kept.values())
+
+
+def _whole(home: str) -> str:
+    """LENIENT: a homeCommunityId without `urn:oid:` is one with it."""
+    return f"urn:oid:{home.removeprefix('urn:oid:')}" if home else ""
 
 
 def _contradicts(cx: str, asked: PatientId) -> bool:

@@ -189,9 +189,11 @@ def receive_deferred(asked: Asked, services: V3Services) -> Answered:
 
 
 def _take(key: str, asked: Asked, services: V3Services) -> None:
-    if not key or services.discoveries.get(key) is None:
+    waiting = services.discoveries.get(key) if key else None
+    if waiting is None:
         raise NotAsked("the answer belongs to no question of this node")
-    services.discoveries.put(key, asked.body)
+    services.discoveries.drop(key)
+    waiting(asked.body)
 
 
 def locate_target(asked: Asked, error: GatewayError) -> tuple[Detail, ...]:

@@ -16,15 +16,14 @@ import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, NamedTuple, cast
+from typing import Any, BinaryIO, cast
 
 import orjson
 import structlog
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from gateway.codec import fhir as fhir_json
-from gateway.errors import BadInput, GatewayError, InvalidParameter, LimitExceeded, MissingParameter, codes_for
+from gateway.errors import BadInput, GatewayError, LimitExceeded, codes_for
 from gateway.fhir import FhirRequest, FhirResponse, FhirServices, handle
 from gateway.fhir.messages import CONTENT_TYPE, outcome
 from gateway.fhir.search import parse_form
@@ -34,10 +33,10 @@ from gateway.ihe._soap import Asker, WireResponse
 from gateway.model.audit import AuditRecord
 from gateway.model.caller import NOTHING, UNRESTRICTED, Caller, is_loopback
 from gateway.model.clock import Chance, Clock
-from gateway.model.identity import PatientId
 from gateway.ports import AuditLog
-from gateway.serve import medical_id_api, persons_api, token_api, trust_api
+from gateway.serve import federation_api, medical_id_api, persons_api, token_api, trust_api
 from gateway.serve.authentication import Authentication, Open
+from gateway.serve.federation_api import FederationApi
 from gateway.serve.json_api import JsonApi
 from gateway.serve.metrics import Metrics
 from gateway.serve.refusals import REFUSALS, challenge, event_of, headers_of, soap_fault
@@ -46,11 +45,9 @@ from gateway.services.medical_id import MedicalIds
 from gateway.services.policy.access import ScopeOf
 from gateway.services.search import TYPES
 
-QUERY_TYPES = ("lab", "rx", "documents")
 UPLOADS = frozenset({"/xds/repository"})
 """Paths of messages that carry documents; their handlers read them in pieces."""
 ALL_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-MAX_DEADLINE_S = 300.0
 MAX_REQUEST_LINE = 8 * 1024
 MAX_HEADERS = 100
 _SECURITY_HEADERS = (
@@ -64,18 +61,6 @@ _HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.\-]+)(?::[0-9]{1,5})
 _log = structlog.get_logger("musubi.http")
 
 
-class FederatedQuestion(NamedTuple):
-    """The body of POST /api/query after it was checked."""
-
-    patient: PatientId
-    types: tuple[str, ...]
-    """Of QUERY_TYPES."""
-    communities: tuple[str, ...] | None
-    """homeCommunityIds; None: all."""
-    deadline_s: float | None
-    """Seconds for everything; None: as configured."""
-
-
 @dataclass(frozen=True, slots=True)
 class HttpServices:
     """What the application needs; app.py fills it."""
@@ -83,8 +68,7 @@ class HttpServices:
     fhir: FhirServices
     soap: Callable[[str, str, BinaryIO, Caller, Asker | None], WireResponse]
     """(path, Content-Type, body, caller, who knows the person) -> answer; ihe.dispatch with its services given."""
-    federate: Callable[[FederatedQuestion, Caller], Mapping[str, Any]]
-    """-> {"communities": [...], "rows": [...]}; its audit record is stored when it returns."""
+    federation: FederationApi
     scope: ScopeOf
     """Policy: what this caller may see in a transaction. FHIR asks by interaction (FhirServices.permit)."""
     ready: Callable[[], Mapping[str, bool]]
@@ -139,7 +123,8 @@ def is_loopback_name(host: str) -> bool:
 def route_of(path: str) -> str:
     """The template of a path: for logs and metrics, which may hold no id. Everything unknown is one route."""
     parts = [part for part in path.split("/") if part]
-    if path in token_api.ROUTES or path in PATHS or path in ("/livez", "/readyz", "/metrics", "/api/query"):
+    health = ("/livez", "/readyz", "/metrics")
+    if path in token_api.ROUTES or path in PATHS or path in federation_api.PATHS or path in health:
         return path
     if parts[:1] == ["api"] and parts[1:2] in (["reviews"], ["persons"], ["medical-ids"], ["break-glass"], ["access"]):
         return f"/api/{parts[1]}"
@@ -152,8 +137,8 @@ def route_of(path: str) -> str:
             return f"/fhir/Patient/{{id}}/{operation}"
         case ["metadata"]:
             return "/fhir/metadata"
-        case ["$break-glass"]:
-            return "/fhir/$break-glass"
+        case ["$break-glass" | "$federated-stream" as operation]:
+            return f"/fhir/{operation}"
         case [type_, *rest] if type_ in (*TYPES, *TRUST_TYPES) or type_ in FHIR_TYPES:
             shapes = {0: "", 1: "/{id}", 2: "/{id}/_history", 3: "/{id}/_history/{version}"}
             return f"/fhir/{type_}" + ("/_search" if rest == ["_search"] else shapes.get(len(rest), "/(other)"))
@@ -224,7 +209,10 @@ def _health(app: Flask, services: HttpServices, metrics: Metrics) -> None:
         return _json(200 if everything else 503, {"ready": everything, "roles": roles})
 
     def counts() -> Response:
-        return Response(metrics.render() + services.counts(), content_type="text/plain; version=0.0.4; charset=utf-8")
+        return Response(
+            metrics.render() + services.federation.metrics() + services.counts(),
+            content_type="text/plain; version=0.0.4; charset=utf-8",
+        )
 
     app.add_url_rule("/livez", "livez", live)
     app.add_url_rule("/readyz", "readyz", ready)
@@ -236,9 +224,12 @@ def _fhir(app: Flask, services: HttpServices) -> None:
         # What this server can do is no secret to a node (FHIR R4 3.1.0.9); it needs no token and shows no data.
         opened = path == "metadata" and request.method in ("GET", "HEAD")
         caller = _node_of(services) if opened else caller_of(services)
+        asked = _fhir_request(path, services)
+        if services.federation.answers(asked):
+            answer = services.federation.answer(asked, caller, services.scope(caller, "federated-query"))
+            return _fhir_answer(answer) if isinstance(answer, FhirResponse) else federation_api.streamed(answer)
         base = UNRESTRICTED if services.fhir.permit is None and not opened else NOTHING
-        answer = handle(_fhir_request(path, services), services.fhir, caller, base)
-        return _fhir_answer(answer)
+        return _fhir_answer(handle(asked, services.fhir, caller, base))
 
     for rule in ("/fhir", "/fhir/<path:path>"):
         app.add_url_rule(rule, f"fhir {rule}", fhir, methods=ALL_METHODS, provide_automatic_options=False)
@@ -316,64 +307,14 @@ def _limit(services: HttpServices) -> int:
 
 
 def _api(app: Flask, services: HttpServices) -> None:
-    def query() -> Response:
-        caller = caller_of(services)
-        try:
-            question = read_question(request.headers.get("Content-Type", ""), _body(services).read())
-            return _json(200, services.federate(question, caller))
-        except GatewayError as error:
-            codes = codes_for(error)
-            _audit_failure(services, codes.http, "federated-query")
-            return _json(codes.http, {"error": codes.fhir, "text": str(error)})
-
-    app.add_url_rule("/api/query", "api query", query, methods=["POST"])
     api = JsonApi(services.audit, lambda: caller_of(services), services.scope, lambda: _body(services).read())
+    federation_api.register(app, services.federation, api)
     if services.fhir.trust is not None:
         trust_api.register(app, trust_api.TrustApi(services.fhir.trust, api.audit, api.caller, api.scope, api.body))
     if services.fhir.persons is not None:
         persons_api.register(app, api, services.fhir.persons)
     if services.medical_ids is not None:
         medical_id_api.register(app, api, services.medical_ids)
-
-
-def read_question(content_type: str, body: bytes) -> FederatedQuestion:
-    """{"patient": CX, "types": [...], "communities": "all" | [...], "deadline_s": number}; only `patient` is required.
-
-    The Content-Type must be application/json, so that a web page cannot post here without asking first (CORS).
-    """
-    if content_type.partition(";")[0].strip().lower() != "application/json":
-        raise BadInput("the question is application/json")
-    given = fhir_json.parse(body)
-    if unknown := set(given) - {"patient", "types", "communities", "deadline_s"}:
-        raise InvalidParameter(f"{len(unknown)} keys are not known (patient, types, communities, deadline_s)")
-    if not isinstance(given.get("patient"), str):
-        raise MissingParameter('"patient" is required: id^^^&oid&ISO')
-    try:
-        patient = PatientId.parse(given["patient"])
-    except ValueError as error:
-        raise InvalidParameter(f'"patient": {error}') from None
-    types = _words(given, "types")
-    if types is not None and not set(types) <= set(QUERY_TYPES):
-        raise InvalidParameter(f'"types" is a list of {", ".join(QUERY_TYPES)}')
-    deadline = given.get("deadline_s")
-    if deadline is not None:
-        try:
-            deadline = float(deadline)
-        except (TypeError, ValueError):
-            deadline = 0.0
-        if not 0 < deadline <= MAX_DEADLINE_S:
-            raise InvalidParameter(f'"deadline_s" is a number of seconds up to {MAX_DEADLINE_S:.0f}')
-    return FederatedQuestion(patient, types or QUERY_TYPES, _words(given, "communities"), deadline)
-
-
-def _words(given: dict[str, Any], key: str) -> tuple[str, ...] | None:
-    """A list of words; None when the key is absent or says "all"."""
-    value = given.get(key)
-    if value is None or value == "all":
-        return None
-    if not isinstance(value, list) or not value or len(value) > 1000 or not all(isinstance(one, str) for one in value):
-        raise InvalidParameter(f'"{key}" is "all" or a list of words')
-    return tuple(dict.fromkeys(value))
 
 
 def _failed(services: HttpServices, error: Exception) -> Response:

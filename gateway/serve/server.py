@@ -1,6 +1,7 @@
 """One listening HTTP server (waitress) around the Flask application; several listeners as one; a clean stop."""
 
 import logging
+import select
 import signal
 import threading
 from collections.abc import Callable
@@ -57,7 +58,8 @@ class HttpServer:
             adjustments = Adjustments(
                 host=host,
                 port=settings.http.port,
-                threads=settings.http.threads,
+                # A federated question waits for others; it never takes the thread of a local one.
+                threads=settings.http.threads + settings.federation.max_questions,
                 ident=None,
                 # The largest of all faces; the application knows each one's own.
                 max_request_body_size=max(
@@ -84,7 +86,8 @@ class HttpServer:
         """Returns after `stop`: no new connections, requests being worked on get a few seconds to finish."""
         try:
             while not self._stopping.is_set():
-                self._server.asyncore.loop(timeout=_WAKE_S, map=self._map, count=1)
+                # poll, not select: connections to other communities may take the numbers above 1023.
+                self._server.asyncore.loop(timeout=_WAKE_S, use_poll=hasattr(select, "poll"), map=self._map, count=1)
         finally:
             self._stopping.set()
             self._server.task_dispatcher.shutdown(cancel_pending=True, timeout=_STOP_WITHIN_S)

@@ -220,8 +220,8 @@ class _Download:
 
 def _client(place: S3Place) -> Any:
     try:
-        import boto3  # type: ignore[import-untyped]  # an extra
-        from botocore.config import Config  # type: ignore[import-untyped]
+        import boto3  # an extra
+        from botocore.config import Config
     except ImportError:
         raise ConfigurationError("[blobs] url: S3 needs boto3: pip install musubi-gateway[s3]") from None
     config = Config(
@@ -250,7 +250,7 @@ def _client(place: S3Place) -> Any:
 @contextmanager
 def _told() -> Iterator[None]:
     """Failures of the store in our words: its error code, never a key or a document."""
-    from botocore.exceptions import (  # type: ignore[import-untyped]  # an extra
+    from botocore.exceptions import (  # an extra
         BotoCoreError,
         ClientError,
         HTTPClientError,

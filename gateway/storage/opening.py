@@ -24,6 +24,7 @@ from gateway.storage.identities import IdentityTable
 from gateway.storage.keep_registry import RegistryStore
 from gateway.storage.keeping import Store
 from gateway.storage.memory import MemoryTable
+from gateway.storage.peers import CorrelationTable, PeerHealthTable
 from gateway.storage.persons import PersonTable
 from gateway.storage.registry import RegistryTable
 from gateway.storage.reindex import reindex
@@ -52,6 +53,8 @@ class Storage:
     keeping: Store
     persons: PersonTable
     memory: MemoryTable
+    health: PeerHealthTable
+    correlations: CorrelationTable
     lookups: Lookups
     consents: ConsentTable
     facts: FactsTable
@@ -104,6 +107,8 @@ def open_storage(url: str, objects: Objects, *, affinity_domain: str, derive: De
         keeping=Store(engine, writer, blobs, derive, clock),
         persons=PersonTable(lookups, identities, writer, derive, clock, affinity_domain),
         memory=memory,
+        health=PeerHealthTable(engine, writer),
+        correlations=CorrelationTable(engine, writer, clock),
         lookups=lookups,
         consents=ConsentTable(lookups, writer, clock),
         facts=FactsTable(lookups),

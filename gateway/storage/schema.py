@@ -446,6 +446,30 @@ person_history_id = Table(
     sqlite_with_rowid=False,
 )
 
+# --- other communities ----------------------------------------------------------------------------------------------
+
+peer_health = Table(
+    "peer_health",
+    metadata,
+    Column("home", Text, primary_key=True),
+    _int("failures"),
+    _text("pause_s"),
+    _text("open_until_s"),
+    _text("last_success"),
+)
+
+peer_correlation = Table(
+    "peer_correlation",
+    metadata,
+    Column("person", Text, primary_key=True),
+    Column("home", Text, primary_key=True),
+    _text("ids"),  # JSON: (value, authority)
+    _text("basis"),
+    _int("expires_s"),
+    Index(None, "expires_s"),
+    sqlite_with_rowid=False,
+)
+
 # --- jobs and audit -------------------------------------------------------------------------------------------------
 
 outbox = Table(

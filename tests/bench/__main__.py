@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tests.bench import (
     answering,
+    federating,
     feeding,
     identity,
     large,
@@ -44,7 +45,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "check": answering.check,
     "iti18": answering.iti18,
     "registry": registry.growth,
-    "federate": answering.federate,
+    "federation": federating.federation,
     "large": large.large,
     "documents": large.documents,
     "mllp": feeding.mllp,

@@ -4,9 +4,7 @@ import gzip
 import io
 import json
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +20,14 @@ from gateway.fhir.server import handle
 from gateway.ihe.iti18 import FIND_DOCUMENTS
 from gateway.model.audit import AuditRecord
 from gateway.model.caller import UNRESTRICTED, Caller
-from gateway.model.clock import Clock
 from gateway.model.document import APPROVED
 from gateway.model.identity import PatientId
-from gateway.sandbox import demo
-from gateway.services.federate import Community, Question, ask_all, own_registry
 from gateway.translate.sources import read_file
 from tests.bench import material
 from tests.bench.measure import Figure, best_of, side_by_side
 
 SCHEMA = Path(__file__).resolve().parents[3] / "shared" / "fhir" / "r4" / "fhir.schema.r4.json.gz"
 CALLER = Caller(node="bench")
-_LOOPS = 5
 
 
 class _NoAudit:
@@ -198,26 +192,3 @@ def _searchset(node: app.Node, database: Any, size: material.Size) -> Figure:
     ours, reading = side_by_side(ask, lambda: database.execute(rows, (patient,)).fetchall(), size.runs, size.queries)
     note = f"{entries} Observations: {ours.wall * 1e6:.0f} µs against {reading.wall * 1e6:.0f} µs to read their rows"
     return Figure("searchset of 100", ours.wall / reading.wall, "x", 2, note=note)
-
-
-# -- three communities ---------------------------------------------------------------------------------------------
-
-
-def federate(folder: Path, size: material.Size) -> Iterator[Figure]:
-    """One question to three communities of this process, against the slowest of them asked alone."""
-    demo.write(folder / "sites")
-    roots = sorted(path for path in (folder / "sites").iterdir() if path.is_dir())
-    with ExitStack() as stack:
-        communities = []
-        for number, root in enumerate(roots, start=1):
-            node = stack.enter_context(material.node(folder / f"node-{number}", root, number=number))
-            ask = own_registry(node.documents(), UNRESTRICTED)
-            communities.append(Community(node.settings.community.id, root.name, ask))
-        question = Question(PatientId(demo.SHARED.medical_id, material.MEDICAL_ID.oid))
-        rows = len(ask_all(question, communities, 60.0, Clock()).rows)
-        loops = max(1, size.queries // _LOOPS)
-        alone = [best_of(partial(ask_all, question, [one], 60.0, Clock()), size.runs, loops) for one in communities]
-        together = best_of(lambda: ask_all(question, communities, 60.0, Clock()), size.runs, loops)
-    slowest, all_ = max(one.wall for one in alone), sum(one.wall for one in alone)
-    note = f"{rows} rows: {together.wall * 1e3:.1f} ms; slowest alone {slowest * 1e3:.1f} ms, one after another {all_ * 1e3:.1f} ms"
-    yield Figure("federate, to slowest", together.wall / slowest, "x", note=note)

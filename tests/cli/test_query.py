@@ -2,12 +2,15 @@
 
 import socket
 import threading
+import tomllib
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from gateway.cli import query
 
 PATIENT = "9900000000000017^^^&1.2.392.200119.99999.3&ISO"
 TOKYO, OSAKA = "urn:oid:1.2.392.200119.99999.1", "urn:oid:1.2.392.200119.99999.20"
@@ -58,6 +61,15 @@ def test_one_question_and_a_silent_peer(musubi: Any, asked: Path) -> None:
     for communities in ("東京", TOKYO):
         only = ask(musubi, asked, "--json", "--communities", communities)
         assert only.code == 0 and [one["name"] for one in only.documents[0]["communities"]] == ["東京"]
+
+    # What a terminal shows while the answers come: the same rows, from the node's stream.
+    shown: dict[str, Any] = {"communities": [], "rows": []}
+    address = f"http://127.0.0.1:{tomllib.loads(asked.read_text('utf-8'))['http']['port']}"
+    for line in query.stream_node(address, PATIENT, ["lab", "rx"], 30):
+        query.take(shown, line)
+    assert {one["community"]: one["outcome"] for one in shown["communities"]} == {TOKYO: "ok", OSAKA: "timeout"}
+    plain = [{**row, "facility": ""} for row in answer["rows"]]
+    assert [{**row, "facility": ""} for row in shown["rows"]] == plain
 
     documents = ask(musubi, asked, "--json", "--communities", "東京", "--type", "documents").documents[0]["rows"]
     assert documents and {row["type"] for row in documents} == {"document"}

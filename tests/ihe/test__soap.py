@@ -136,7 +136,9 @@ def test_an_unknown_path_is_no_endpoint() -> None:
 
 
 def test_every_transaction_is_mounted_once() -> None:
-    assert ihe.PATHS == ("/dsub", "/pdqv3", "/pixv3", "/xca", "/xcpd", "/xds/registry", "/xds/repository")
+    assert ihe.PATHS == (
+        "/dsub", "/pdqv3", "/pixv3", "/xca", "/xca/initiating", "/xcpd", "/xds/registry", "/xds/repository",
+    )  # fmt: skip
     numbers = dict.fromkeys(transaction.number for transaction in ihe.TRANSACTIONS)
     assert list(numbers) == [
         f"ITI-{number}"

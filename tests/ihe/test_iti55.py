@@ -10,7 +10,7 @@ from lxml import etree
 from gateway.codec import hl7v3, soap
 from gateway.codec.hl7v3 import II
 from gateway.errors import BadInput, Forbidden, GatewayError, TooManyResults, Unavailable
-from gateway.ihe import _discovery, _xcpd, iti55
+from gateway.ihe import _discovery, _lifetime, iti55
 from gateway.ihe._client import Call, Peer
 from gateway.ihe._discovery import Own, Question
 from gateway.model.clock import Clock
@@ -314,7 +314,7 @@ def test_a_deferred_failure_is_delivered_as_well(node: V3Node) -> None:
     ],
 )
 def test_durations(duration: str, found: float | None) -> None:
-    assert _xcpd.seconds(duration) == found
+    assert _lifetime.seconds(duration) == found
 
 
 def test_who_asks_is_remembered_as_long_as_he_says(node: V3Node) -> None:
@@ -402,10 +402,11 @@ def test_deferred_both_ways(node: V3Node) -> None:
     body = etree.fromstring(data)[1][0]
     asker = make_v3_node()
     assert code(asker.ask("/xcpd", action, etree.tostring(body))) == "CE"  # nobody asked
-    asker.services.discoveries.put(key, True)
+    held: list[Any] = []
+    asker.services.discoveries.put(key, held.append)
     assert code(asker.ask("/xcpd", action, etree.tostring(body))) == "CA"
-    held: Any = asker.services.discoveries.get(key)
-    assert _discovery.read(held, PEER, message_id).matches[0].patient == tid("e1", REGION)
+    assert _discovery.read(held[0], PEER, message_id).matches[0].patient == tid("e1", REGION)
+    assert code(asker.ask("/xcpd", action, etree.tostring(body))) == "CE"  # once is enough
 
 
 def test_an_asynchronous_answer_that_nobody_asked_for_is_a_fault(node: V3Node) -> None:
@@ -413,10 +414,11 @@ def test_an_asynchronous_answer_that_nobody_asked_for_is_a_fault(node: V3Node) -
         hl7v3.Head("PRPA_IN201306UV02", II("1.2", "x"), "2024", "1.2", II("1.3")), hl7v3.control_act("x")
     )
     assert node.send("/xcpd", ANSWER, body).status == 500
-    node.services.discoveries.put("urn:uuid:q", True)
+    held: list[Any] = []
+    node.services.discoveries.put("urn:uuid:q", held.append)
     relates = f'<wsa:RelatesTo xmlns:wsa="{soap.WSA}">urn:uuid:q</wsa:RelatesTo>'
     assert node.send("/xcpd", ANSWER, body, relates).status == 202
-    assert node.services.discoveries.get("urn:uuid:q") is not True
+    assert len(held) == 1
 
 
 def test_a_node_that_only_knows_the_shared_id(node: V3Node) -> None:

@@ -2,21 +2,29 @@
 
 import io
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any, BinaryIO
 
 import pytest
 from flask import Flask
 
 from gateway.fhir import FhirServices
+from gateway.fhir.federated import FederatedServices
 from gateway.ihe._soap import WireResponse
 from gateway.model.audit import AuditRecord
 from gateway.model.caller import UNRESTRICTED, Caller, Scope
 from gateway.model.clock import Chance, Clock
 from gateway.model.resource import SearchPage, SearchPlan, StoredResource
-from gateway.serve.http import FederatedQuestion, HttpServices, create_app
+from gateway.serve.federation_api import FederationApi
+from gateway.serve.http import HttpServices, create_app
+from gateway.services.federation.fanout import Admission
+from gateway.services.federation.outcomes import Outcome
+from gateway.services.federation.question import Given, Question
+from gateway.services.federation.service import Part
+from gateway.services.federation.snapshots import Snapshots
 from gateway.services.search import SearchRules
 
 MAX_BODY = 100_000
@@ -34,7 +42,7 @@ class Parts:
     roles: dict[str, bool] = field(default_factory=lambda: {"http": True})
     records: list[AuditRecord] = field(default_factory=list)
     soap_bodies: list[bytes] = field(default_factory=list)
-    questions: list[FederatedQuestion] = field(default_factory=list)
+    questions: list[tuple[Question, dict[str, Any]]] = field(default_factory=list)
     elapsed_s: float = 0.0
     answer: Callable[[], Iterable[bytes]] = lambda: (piece for piece in (b"<a", b"nswer/>"))
     """Of the SOAP side: a stream of unknown length."""
@@ -65,12 +73,43 @@ class Parts:
         self.soap_bodies.append(body.read())
         return WireResponse(200, [("Content-Type", "application/soap+xml")], self.answer())
 
-    def federate(self, question: FederatedQuestion, caller: Caller) -> Mapping[str, Any]:
+    # -- federation: `begin` and `record` of services.federation.service.Federation
+
+    home = "urn:oid:1.2"
+    deadline_s = 10.0
+    peers = ()
+
+    @property
+    def audit(self) -> "Parts":
+        return self
+
+    @property
+    def clock(self) -> Clock:
+        return Clock(lambda: datetime(2026, 1, 1, tzinfo=UTC), self.monotonic)
+
+    def own(self, scope: Scope) -> Any:
+        return SimpleNamespace(id=self.home)
+
+    def begin(self, question: Question, caller: Caller, scope: Scope, **more: Any) -> Iterable[Part]:
         if self.fails is not None:
             raise self.fails
-        self.record(AuditRecord("110112", "federated-query", "E", 0, caller.node, patient=str(question.patient)))
-        self.questions.append(question)
-        return {"communities": [{"community": "urn:oid:1.2", "outcome": "ok"}], "rows": []}
+        self.questions.append((question, more))
+        return iter([Part(Outcome(self.home, "東京", "ok", 7), Given())])
+
+    def asked(self, question: Question, caller: Caller, outcomes: Any, transaction: str = "federated-query") -> None:
+        patient = str(question.patient)
+        self.record(AuditRecord("110112", transaction, "E", 0, caller.node, patient=patient))
+
+    def federation(self) -> FederationApi:
+        parts: Any = SimpleNamespace(
+            home=self.home, deadline_s=self.deadline_s, peers=(), audit=self, clock=self.clock, own=self.own,
+            begin=self.begin, record=self.asked, admission=Admission(1),
+        )  # fmt: skip
+        chance = Chance(lambda: uuid.UUID(int=7), lambda size: b"x" * size)
+        persons: Any = None
+        snapshots = Snapshots(self.monotonic)
+        fhir = FederatedServices(parts, persons, SearchRules(), b"k" * 32, snapshots, bytes, chance)
+        return FederationApi(fhir, {}, lambda: [{"id": self.home}])
 
     def monotonic(self) -> float:
         self.elapsed_s += 0.03
@@ -83,7 +122,7 @@ class Parts:
         services = HttpServices(
             fhir=fhir,
             soap=self.soap,
-            federate=self.federate,
+            federation=self.federation(),
             scope=lambda caller, transaction: UNRESTRICTED,
             ready=lambda: self.roles,
             audit=self,

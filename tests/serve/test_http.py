@@ -6,7 +6,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.errors import BadInput, LimitExceeded, Unavailable
-from gateway.serve.http import is_loopback_name, read_question, route_of
+from gateway.serve.federation_api import read_question
+from gateway.serve.http import is_loopback_name, route_of
+from gateway.services.federation.fanout import Busy
 
 QUESTION = b'{"patient": "77^^^&1.2.3&ISO"}'
 JSON = {"content_type": "application/json"}
@@ -200,13 +202,36 @@ def test_a_federated_question(client: Any, parts: Any) -> None:
     body = b'{"patient": "77^^^&1.2.3&ISO", "types": ["lab"], "communities": ["urn:oid:1.2"], "deadline_s": 2.5}'
     answer = client.post("/api/query", data=body, **JSON)
     assert answer.status_code == 200 and answer.json["communities"][0]["outcome"] == "ok"
-    (question,) = parts.questions
-    assert (str(question.patient), question.types) == ("77^^^&1.2.3&ISO", ("lab",))
-    assert (question.communities, question.deadline_s) == (("urn:oid:1.2",), 2.5)
+    ((question, more),) = parts.questions
+    assert (str(question.patient), [one.type for one in question.wanted]) == ("77^^^&1.2.3&ISO", ["Observation"])
+    assert (more["communities"], more["deadline_s"]) == (("urn:oid:1.2",), 2.5)
     (record,) = parts.records
     assert (record.event, record.outcome, record.patient) == ("110112", 0, "77^^^&1.2.3&ISO")
     client.post("/api/query", data=QUESTION[:-1] + b', "communities": "all"}', **JSON)
-    assert parts.questions[1][1:] == (("lab", "rx", "documents"), None, None)
+    question, more = parts.questions[1]
+    assert len(question.wanted) == 3 and more == {"communities": None, "deadline_s": None}
+
+
+def test_a_question_too_many_is_told_when_to_come_again(client: Any, parts: Any) -> None:
+    parts.fails = Busy("too many")
+    asked = {"_federated": "true", "patient.identifier": "urn:oid:1.2.3|77"}
+    for answer in (
+        client.post("/api/query", data=QUESTION, **JSON),
+        client.get("/fhir/Observation", query_string=asked),
+        client.get("/fhir/$federated-stream", query_string=asked | {"_type": "Observation"}),
+    ):
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+    assert len(parts.records) == 1, "one record a second tells of all that were refused"
+
+
+def test_the_stream_is_lines(client: Any, parts: Any) -> None:
+    asked = {"_type": "Observation", "patient.identifier": "urn:oid:1.2.3|77"}
+    answer = client.get("/fhir/$federated-stream", query_string=asked)
+    assert answer.data.splitlines() == [
+        b'{"community":"urn:oid:1.2","name":"\xe6\x9d\xb1\xe4\xba\xac","outcome":"ok","ms":7}'
+    ]
+    assert len(parts.records) == 1
+    assert client.get("/api/topology").json == [{"id": "urn:oid:1.2"}]
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,8 @@ QUERIES = {
     "SELECT n FROM notification WHERE state = 'open' ORDER BY n": "ix_notification_open",
     "SELECT n FROM notification WHERE state = 'parked' ORDER BY n": "ix_notification_parked",
     "SELECT n FROM notification WHERE subscription = 's' AND state = 'held' ORDER BY n": "ix_notification_subscription",
+    "SELECT ids FROM peer_correlation WHERE person = 'p'": "PRIMARY KEY (person=?)",
+    "SELECT person FROM peer_correlation WHERE expires_s < 1": "ix_peer_correlation_expires_s",
     "SELECT n FROM outbox WHERE done IS NULL ORDER BY n": "ix_outbox_open",
 }  # fmt: skip
 

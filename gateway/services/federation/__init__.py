@@ -1,0 +1,1 @@
+"""Many communities asked at once under one deadline; docs/federation.md."""
