@@ -113,6 +113,7 @@ def registry(folder: Path) -> Iterator[Registry]:
         chance, clock = numbered_uuids(), ticking()
         services = DocumentServices(
             store.documents,
+            store.registry,
             store.blobs,
             store.identities,
             store.audit,

@@ -1,7 +1,6 @@
 """ITI-57: new versions, status, associations, version conflicts; the errors of the update."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -190,4 +189,4 @@ def test_submissions_refuse_what_is_for_updates(node: Registry) -> None:
 def test_the_set_of_an_update_is_there_to_be_asked_for(node: Registry) -> None:
     sent = new_version(node)
     assert node.codes(T, sent) == []
-    assert replace(node.one(f"1.2.4.{node.sent + 9}"), xml=b"").availabilityStatus == APPROVED
+    assert node.one(f"1.2.4.{node.sent + 9}").availabilityStatus == APPROVED
