@@ -29,7 +29,8 @@ def errors_of(shared: Path, element: etree._Element) -> list[str]:
         parent = include.getparent()
         parent.remove(include)
         parent.text = "AAAA"
-    name = "XDS.b_DocumentRepository.xsd" if "xds-b" in str(copy.tag) else "query.xsd"
+    tag = str(copy.tag)
+    name = "XDS.b_DocumentRepository.xsd" if "xds-b" in tag else "lcm.xsd" if ":lcm:" in tag else "query.xsd"
     schema = _schema(shared / "schemas" / "xds" / "v3", name)
     schema.validate(copy)
     return [f"{error.line}: {error.message}" for error in schema.error_log]
