@@ -273,4 +273,9 @@ def test_xml_is_read_and_written(ask: Ask) -> None:
 def test_the_capability_statement_says_so(ask: Ask) -> None:
     resources = said(ask("GET", "/metadata"))["rest"][0]["resource"]
     (one,) = (resource for resource in resources if resource["type"] == "Patient")
-    assert one["conditionalUpdate"] is True and {o["name"] for o in one["operation"]} == {"ihe-pix", "match"}
+    assert one["conditionalUpdate"] is True and {o["name"] for o in one["operation"]} == {
+        "everything",
+        "ihe-pix",
+        "match",
+        "summary",
+    }

@@ -129,6 +129,8 @@ class Parts:
             clock=Clock(lambda: datetime(2026, 1, 1, tzinfo=UTC), self.monotonic),
             chance=Chance(lambda: uuid.UUID(int=7), lambda size: b"x" * size),
             max_body_bytes=MAX_BODY,
+            max_soap_bytes=MAX_BODY,
+            max_upload_bytes=MAX_BODY,
         )
         return create_app(services)
 
