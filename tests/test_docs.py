@@ -80,7 +80,7 @@ def keys_of(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Any
 
 def rows_of_the_configuration() -> dict[str, str]:
     page = (DOCS / "configuration.md").read_text("utf-8")
-    return dict(re.findall(r"^\| `([a-z_]+\.[a-z_]+)` \| (.*?) \|", page, re.MULTILINE))
+    return dict(re.findall(r"^\| `([a-z_]+(?:\.[a-z_]+)+)` \| (.*?) \|", page, re.MULTILINE))
 
 
 def test_every_setting_has_its_row_and_no_row_is_without_one() -> None:
