@@ -47,7 +47,8 @@ class DocumentTable:
         return self._registry.found(where, scope, query.limit, references=query.references)
 
     def shown(self, patient: PatientId, query: DocumentQuery, scope: Scope) -> list[Shown] | None:
-        if scope.excluded_facilities and self._identities.enterprise_id(patient, scope) is None:
+        limited = bool(scope.excluded_facilities) or scope.consent is not None
+        if limited and self._identities.enterprise_id(patient, scope) is None:
             return None  # the whole person may be hidden, whatever documents there are
         where = Where()
         _conditions(query, where)

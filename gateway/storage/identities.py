@@ -1,7 +1,6 @@
 """Who is who, as answered. Implements ports.Identities; the rows are written by storage/keep_identity.py."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from gateway.model.caller import Scope
 from gateway.model.identity import PatientId
@@ -29,7 +28,8 @@ class IdentityTable:
         rows = self._ask.rows(_PERSON, (patient.authority, patient.value, own))
         if not rows or (scope.patients is not None and rows[0][0] not in scope.patients):
             return None
-        return str(rows[0][0]) if any(row[1] not in scope.excluded_facilities for row in rows) else None
+        hidden = self._dissent(str(rows[0][0]), [row[1] for row in rows], scope)
+        return str(rows[0][0]) if any(row[1] not in hidden for row in rows) else None
 
     def identifiers(self, enterprise_id: str, scope: Scope) -> tuple[PatientId, ...]:
         if not self.visible(enterprise_id, scope):
@@ -42,7 +42,7 @@ class IdentityTable:
         if scope.patients is not None and enterprise_id not in scope.patients:
             return ()
         rows = self._ask.rows(_RECORDS, (enterprise_id,))
-        hidden = self._dissent(enterprise_id, rows, scope)
+        hidden = self._dissent(enterprise_id, [row[2] for row in rows], scope)
         return tuple(sorted(patient for *_, facility, patient in rows if facility not in hidden))
 
     def visible(self, eid: str, scope: Scope) -> bool:
@@ -50,7 +50,7 @@ class IdentityTable:
         if scope.patients is not None and eid not in scope.patients:
             return False
         rows = self._ask.rows(_RECORDS, (eid,))
-        hidden = self._dissent(eid, rows, scope)
+        hidden = self._dissent(eid, [row[2] for row in rows], scope)
         return any(row[2] not in hidden for row in rows)
 
     def hidden(self, eid: str, scope: Scope) -> set[PatientId]:
@@ -58,12 +58,12 @@ class IdentityTable:
         if not scope.excluded_facilities and scope.consent is None:
             return set()
         rows = self._ask.rows(_RECORDS, (eid,))
-        hidden = self._dissent(eid, rows, scope)
+        hidden = self._dissent(eid, [row[2] for row in rows], scope)
         return {PatientId(row[0], row[1]) for row in rows if row[2] in hidden}
 
-    def _dissent(self, eid: str, rows: Sequence[Any], scope: Scope) -> frozenset[str]:
-        """Facilities of these records that are hidden, by the scope or because the person said no."""
+    def _dissent(self, eid: str, facilities: Sequence[str], scope: Scope) -> frozenset[str]:
+        """Facilities of these that are hidden, by the scope or because the person said no."""
         if scope.consent is None:
             return scope.excluded_facilities
-        said = hidden_persons(self._ask, scope, [(eid, row[2]) for row in rows])
+        said = hidden_persons(self._ask, scope, [(eid, facility) for facility in facilities])
         return scope.excluded_facilities | {facility for _, facility in said}

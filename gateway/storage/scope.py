@@ -1,9 +1,8 @@
 """Scope as conditions of a WHERE clause. Every query of this package that answers a caller uses one of these.
 
     resource_conditions   rows of `resource`: search, read, history, _include, _has, totals, export
-    document_conditions   rows of `registry_object`
+    as_sql                the same as text and values, for statements that are written by hand: also documents and persons
     hidden_persons        records of the person index (PIX, PDQ, XCPD)
-    as_sql                the same conditions as text and values, for statements that are written by hand
 
 Consent is joined: `consent_rule` holds the rules that count now, by enterprise patient id (storage/keep_consents.py).
 Of the rules that fit a row the highest `level` speaks and a deny wins a tie, so max(2 * level + deny) is even for a
@@ -11,14 +10,17 @@ permit and odd for a deny; without a rule the default of the scope stands there.
 second look on the way out, is `sees` in model/consent.py.
 """
 
+import re
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import (
     ColumnElement,
     Exists,
     FromClause,
+    Select,
     and_,
     case,
     exists,
@@ -28,6 +30,7 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
+    text,
     true,
 )
 from sqlalchemy.dialects import sqlite
@@ -55,9 +58,13 @@ _DOCUMENT_CODES = {"type": ("typeCode", "typeCodeScheme"), "category": ("classCo
 _rule = consent_rule.c
 
 
-def resource_conditions(scope: Scope, table: FromClause = resource) -> list[Condition]:
-    """ANDed conditions on `resource`, or an alias of it. Rows about no person (Organization, Practitioner) are bound by
-    facility and type only."""
+def resource_conditions(scope: Scope) -> list[Condition]:
+    """ANDed conditions on `resource`. Rows about no person (Organization, Practitioner) are bound by facility and type
+    only."""
+    return _prepared("resource", scope)
+
+
+def _resource(scope: Scope, table: FromClause) -> list[Condition]:
     row = table.c
     conditions: list[Condition] = []
     if scope.patients is not None:
@@ -77,8 +84,7 @@ def resource_conditions(scope: Scope, table: FromClause = resource) -> list[Cond
     return conditions
 
 
-def document_conditions(scope: Scope, table: FromClause = registry_object) -> list[Condition]:
-    """ANDed conditions on `registry_object`, or an alias of it: it is seen when all its confidentiality codes are allowed."""
+def _document(scope: Scope, table: FromClause) -> list[Condition]:
     row = table.c
     conditions: list[Condition] = []
     if scope.patients is not None:
@@ -98,22 +104,66 @@ def document_conditions(scope: Scope, table: FromClause = registry_object) -> li
     return conditions
 
 
-@lru_cache(maxsize=1024)
 def as_sql(kind: str, scope: Scope, alias: str = "") -> tuple[str, tuple[Any, ...]]:
-    """(conditions joined by AND, values for its `?`), `1 = 1` without any: for `resource` and `registry_object` under their
-    names or an alias; for `person` the dissent of the person of a row `i` of identity_patient."""
-    if kind == "person":
-        conditions = _person(scope)
+    """(conditions joined by AND, values for its `?`), `1 = 1` without any: for `resource` and `document` (a row of
+    registry_object) under the names of their tables or an alias; for `person` the dissent of the person of a row `i` of
+    identity_patient."""
+    template, own = _template(scope)
+    sql, names, values = _compiled(kind, template, "qmark", alias)
+    return sql or "1 = 1", tuple(own.get(value, value) for value in (values[name] for name in names))
+
+
+def _prepared(kind: str, scope: Scope) -> list[Condition]:
+    """As one text that was made before: building these conditions anew costs more than running them."""
+    template, own = _template(scope)
+    sql, names, values = _compiled(kind, template, "named")
+    if not sql:
+        return []
+    # Under names of its own: the statement around it names its parameters after columns too.
+    bound = {f"scope_{name}": own.get(values[name], values[name]) for name in names}
+    return [cast(Condition, text(_BOUND.sub(r":scope_\1", sql)).bindparams(**bound))]
+
+
+_BOUND = re.compile(r":(\w+)")
+_AT, _OWN, _ONE = "\x00at", "\x00organization", "\x00patient"
+"""What stands in a template for the values in which most callers differ."""
+
+
+def _template(scope: Scope) -> tuple[Scope, dict[Any, Any]]:
+    """The scope with marks instead of moment, organisation and a single patient, and what the marks stand for."""
+    own: dict[Any, Any] = {}
+    view, patients = scope.consent, scope.patients
+    if patients is not None and len(patients) == 1:
+        (own[_ONE],) = patients
+        patients = frozenset({_ONE})
+    if view is not None:
+        own |= {_AT: view.at, _OWN: view.organization}
+        view = view._replace(at=_AT, organization=_OWN)
+    return replace(scope, patients=patients, consent=view), own
+
+
+@lru_cache(maxsize=2048)
+def _compiled(kind: str, template: Scope, style: str, alias: str = "") -> tuple[str, tuple[str, ...], dict[str, Any]]:
+    """(text, names of its parameters in order, their values); no text for a scope without limits."""
+    table = _TABLES.get(kind)
+    if table is None:
+        conditions = _person(template)
     else:
-        table, made_of = (
-            (resource, resource_conditions) if kind == "resource" else (registry_object, document_conditions)
-        )
-        conditions = made_of(scope, table.alias(alias) if alias else table)
+        table = table.alias(alias) if alias else table
+        conditions = (_resource if kind == "resource" else _document)(template, table)
     if not conditions:
-        return "1 = 1", ()
-    made = and_(*conditions).compile(dialect=_QMARK, compile_kwargs={"render_postcompile": True})
-    values = made.params
-    return str(made), tuple(values[name] for name in made.positiontup or ())
+        return "", (), {}
+    # Compiled inside a query over their table: a sub-select is about its rows only where there is one around it.
+    around: Select[Any] = select(literal_column("1")).where(*conditions)
+    if table is not None:
+        around = around.select_from(table)
+    made = around.compile(dialect=_DIALECTS[style], compile_kwargs={"render_postcompile": True})
+    values = dict(made.params)
+    return f"({str(made).partition('WHERE ')[2]})", tuple(made.positiontup or values), values
+
+
+_TABLES: dict[str, FromClause] = {"resource": resource, "document": registry_object}
+_DIALECTS = {style: sqlite.dialect(paramstyle=style) for style in ("qmark", "named")}
 
 
 def _person(scope: Scope) -> list[Condition]:
@@ -121,9 +171,6 @@ def _person(scope: Scope) -> list[Condition]:
         return []
     facility: Any = literal_column("i.facility")
     return [_says(scope.consent, literal_column("i.eid"), _about_person(facility), permit=True) % 2 == 0]
-
-
-_QMARK = sqlite.dialect(paramstyle="qmark")
 
 
 def hidden_persons(ask: Lookups, scope: Scope, records: Iterable[tuple[str, str]]) -> frozenset[tuple[str, str]]:

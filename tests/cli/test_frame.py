@@ -14,7 +14,7 @@ from gateway.cli import _frame, app
 from gateway.errors import ERRORS, BadInput, ConfigurationError, GatewayError, Unavailable
 
 COMMANDS = (
-    "convert", "demo", "doctor", "export", "ingest", "init", "mapping", "match", "query", "report", "serve", "validate",
+    "audit", "consent", "convert", "demo", "doctor", "export", "ingest", "init", "mapping", "match", "query", "report", "serve", "validate",
 )  # fmt: skip
 
 

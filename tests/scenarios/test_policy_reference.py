@@ -329,7 +329,9 @@ _EVERY: dict[int, dict[str, tuple[str, str]]] = {}
 def everything(node: Region) -> dict[str, tuple[str, str]]:
     """uniqueId -> (name of the document here, enterprise id)."""
     if id(node) not in _EVERY:
-        rows = node.parts.lookups.rows("SELECT uniqueId, key, serviceStartTime, eid, patient FROM document")
+        rows = node.parts.lookups.rows(
+            "SELECT uniqueId, key, serviceStartTime, eid, patient FROM registry_object WHERE mimeType <> ''"
+        )
         own = {logical(id_): id_ for id_, _ in PERSONS}
         _EVERY[id(node)] = {unique: (f"{own[of]}#{int(start[6:8]) - 1}", eid) for unique, _, start, eid, of in rows}
     return _EVERY[id(node)]

@@ -35,6 +35,14 @@ QUERIES = {
     "SELECT ids FROM peer_correlation WHERE person = 'p'": "PRIMARY KEY (person=?)",
     "SELECT person FROM peer_correlation WHERE expires_s < 1": "ix_peer_correlation_expires_s",
     "SELECT n FROM outbox WHERE done IS NULL ORDER BY n": "ix_outbox_open",
+    "SELECT max(level * 2 + deny) FROM consent_rule WHERE eid = 'e' AND facility IN ('', 'f')": "(eid=?)",
+    "SELECT n FROM consent WHERE eid = 'e' AND current = 1": "ix_consent_eid",
+    "SELECT eid FROM consent WHERE authority = 'a' AND value = 'v'": "ix_consent_authority",
+    "SELECT n FROM audit WHERE patient <> '' AND patient IN ('p')": "ix_audit_patient",
+    "SELECT n FROM audit WHERE who = 'u' AND who <> '' ORDER BY n DESC": "ix_audit_who",
+    "SELECT n FROM audit WHERE recorded >= 'r'": "ix_audit_recorded",
+    "SELECT n FROM audit_patient WHERE eid = 'e'": "(eid=?)",
+    "SELECT id FROM break_glass WHERE state = 'open' ORDER BY due": "ix_break_glass_state",
 }  # fmt: skip
 
 
