@@ -6,6 +6,7 @@ Pure: the same facts give the same ids and the same metadata on any node, in any
 """
 
 import hashlib
+import re
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -180,7 +181,7 @@ def _entry(source: DocumentSource, kind: str, content: _Bytes, repository: str) 
         formatCode=format_code,
         healthcareFacilityTypeCode=codes.facilities.get(source.facility) or codes.facilities["*"],
         practiceSettingCode=_practice_setting(source.department),
-        confidentialityCode=(codes.confidentiality.get(source.data_type) or codes.confidentiality["*"],),
+        confidentialityCode=(_confidentiality(source),),
         creationTime=_creation_time(source),
         languageCode=LANGUAGE,
         repositoryUniqueId=repository,
@@ -194,6 +195,19 @@ def _entry(source: DocumentSource, kind: str, content: _Bytes, repository: str) 
         author=source.author,
         eventCodeList=(event,) if event else (),
     )
+
+
+def _confidentiality(source: DocumentSource) -> Code:
+    """Of the data type; higher when a resource of the Bundle is labelled higher: what hides the resource hides the
+    documents it stands in, the original message too."""
+    code = _codes().confidentiality.get(source.data_type) or _codes().confidentiality["*"]
+    found = [label.decode() for label in _LABEL.findall(source.bundle)]
+    highest = max([code.code, *found], key=lambda label: _LEVELS.find(label))
+    return code if highest == code.code else Code(highest, code.scheme, highest)
+
+
+_LABEL: Final = re.compile(rb'CodeSystem/v3-Confidentiality","code":"([A-Z])"')
+_LEVELS: Final = "ULMNRV"
 
 
 def _creation_time(source: DocumentSource) -> str:
