@@ -15,6 +15,7 @@ _XSD: Final = "http://www.w3.org/2001/XMLSchema"
 def wsdl(transactions: tuple[Operation, ...], address: str) -> bytes:
     """A WSDL 1.1 description; `address` is the URL the endpoint was reached by."""
     names = sorted({element for transaction in transactions for element in transaction.elements})
+    names = [name for name in names if name]
     spaces = sorted({_space(name) for name in names})
     prefix = {space: f"n{number}" for number, space in enumerate(spaces, start=1)}
 
@@ -32,6 +33,8 @@ def wsdl(transactions: tuple[Operation, ...], address: str) -> bytes:
     ]
     for transaction in transactions:
         for kind, element in zip(("Request", "Response"), transaction.elements, strict=True):
+            if not element:
+                continue  # a one-way message
             parts.append(
                 f'<message name="{_name(transaction)}{kind}"><part name="body" element="{qualified(element)}"/></message>'
             )
@@ -71,15 +74,18 @@ def _schema(space: str, elements: list[str]) -> str:
 
 def _operation(transaction: Operation) -> str:
     name, action = _name(transaction), transaction.action
+    output = f'<output message="here:{name}Response" wsam:Action="{transaction.answer_action}"/>'
     return (
         f'<operation name="{name}"><documentation>{transaction.number} ({transaction.section})</documentation>'
         f'<input message="here:{name}Request" wsam:Action="{action}"/>'
-        f'<output message="here:{name}Response" wsam:Action="{transaction.answer_action}"/></operation>'
+        f"{output if transaction.elements[1] else ''}</operation>"
     )
 
 
 def _bound(transaction: Operation) -> str:
+    output = '<output><soap12:body use="literal"/></output>' if transaction.elements[1] else ""
     return (
         f'<operation name="{_name(transaction)}"><soap12:operation soapAction="{transaction.action}"/>'
-        '<input><soap12:body use="literal"/></input><output><soap12:body use="literal"/></output></operation>'
+        '<input><soap12:body use="literal"/></input>'
+        f"{output}</operation>"
     )

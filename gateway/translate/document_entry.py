@@ -6,6 +6,7 @@ the affinity domain (affinity_domain.py).
 """
 
 import hashlib
+import re
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -144,7 +145,7 @@ def _entry(source: DocumentSource, kind: str, content: _Bytes, repository: str) 
         formatCode=format_code,
         healthcareFacilityTypeCode=affinity_domain.facility_type(source.facility),
         practiceSettingCode=affinity_domain.practice_setting(source.department),
-        confidentialityCode=(affinity_domain.confidentiality(source.data_type),),
+        confidentialityCode=(_confidentiality(source),),
         creationTime=_creation_time(source),
         languageCode=affinity_domain.language(source.data_type),
         repositoryUniqueId=repository,
@@ -158,6 +159,19 @@ def _entry(source: DocumentSource, kind: str, content: _Bytes, repository: str) 
         author=source.author,
         eventCodeList=(event,) if event else (),
     )
+
+
+def _confidentiality(source: DocumentSource) -> Code:
+    """Of the data type; higher when a resource of the Bundle is labelled higher: what hides the resource hides the
+    documents it stands in, the original message too."""
+    code = affinity_domain.confidentiality(source.data_type)
+    found = [label.decode() for label in _LABEL.findall(source.bundle)]
+    highest = max([code.code, *found], key=lambda label: _LEVELS.find(label))
+    return code if highest == code.code else Code(highest, code.scheme, highest)
+
+
+_LABEL: Final = re.compile(rb'CodeSystem/v3-Confidentiality","code":"([A-Z])"')
+_LEVELS: Final = "ULMNRV"
 
 
 def _creation_time(source: DocumentSource) -> str:

@@ -230,3 +230,11 @@ def test_who_ordered_a_test_did_not_write_its_result() -> None:
     report = {"resourceType": "DiagnosticReport", "resultsInterpreter": [{"reference": "Practitioner/d1"}]}
     assert authors([doctor(), report], "", "1.2.3")[0].person.startswith("607^")
     assert authors([{"resourceType": "ServiceRequest", "requester": {"display": "x"}}], "", "1.2.3") == ()
+
+
+def test_what_is_labelled_in_the_bundle_labels_its_documents() -> None:
+    label = b'{"meta":{"security":[{"system":"http://terminology.hl7.org/CodeSystem/v3-Confidentiality","code":"V"}]}}'
+    plain, original, _ = entries(SOURCE, repository="1.2")
+    assert {plain.confidentialityCode[0].code, original.confidentialityCode[0].code} == {"N"}
+    hidden, source, _ = entries(replace(SOURCE, bundle=label), repository="1.2")
+    assert {hidden.confidentialityCode[0].code, source.confidentialityCode[0].code} == {"V"}

@@ -1,5 +1,7 @@
 """consent, emergency access, the audit chain"""
 
+import re
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -137,3 +139,24 @@ def upgrade() -> None:
         )
 
     # ### end Alembic commands ###
+    _label_tokens(op.get_bind())
+
+
+def _label_tokens(connection: sa.Connection) -> None:
+    """Labels of resources that were stored before they were indexed."""
+    rows = connection.execute(
+        sa.text("SELECT n, type, patient, date_start, body FROM resource WHERE body IS NOT NULL AND type = 'Condition'")
+    )
+    for n, type_, patient, date, body in rows.all():
+        for label in set(_LABEL.findall(bytes(body))):
+            connection.execute(
+                sa.text(
+                    "INSERT INTO resource_token (n, param, code, system, type, patient, date_start)"
+                    " VALUES (:n, '_security', :code, :system, :type, :patient, :date) ON CONFLICT DO NOTHING"
+                ),
+                {"n": n, "code": label.decode(), "system": _SYSTEM, "type": type_, "patient": patient, "date": date},
+            )
+
+
+_SYSTEM = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
+_LABEL = re.compile(rb'CodeSystem/v3-Confidentiality","code":"([A-Z])"')
