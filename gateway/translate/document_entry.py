@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from gateway.codec.document import DocumentFacts
 from gateway.codec.ebxml_parts import MAX_VALUE
+from gateway.model.code import Code
 from gateway.model.document import XFRM, Association, Author, DocumentEntry
 from gateway.model.identity import PatientId
 from gateway.translate import affinity_domain
