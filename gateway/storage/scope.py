@@ -182,6 +182,7 @@ class _Words(SQLiteCompiler):
 def _dialect(style: Literal["qmark", "named"]) -> Any:
     dialect = sqlite.dialect(paramstyle=style)
     dialect.statement_compiler = _Words
+    dialect.supports_native_boolean = True  # a truth value stands as it is, not compared with 1
     return dialect
 
 
