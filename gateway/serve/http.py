@@ -63,7 +63,7 @@ _log = structlog.get_logger("musubi.http")
 
 @dataclass(frozen=True, slots=True)
 class HttpServices:
-    """What the application needs; app.py fills it."""
+    """What the application needs; gateway.app fills it."""
 
     fhir: FhirServices
     soap: Callable[[str, str, BinaryIO, Caller, Asker | None], WireResponse]
