@@ -33,7 +33,7 @@ from gateway.model.caller import Caller, Scope
 from gateway.model.resource import ReferenceClause, SearchPlan
 from gateway.serve.authentication import Open
 from gateway.serve.federation_api import FederationApi
-from gateway.serve.http import HttpServices
+from gateway.serve.http_services import HttpServices
 from gateway.services.consent import ConsentDesk
 from gateway.services.federation.snapshots import Snapshots
 from gateway.services.feed import Feed, Readers
