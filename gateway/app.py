@@ -19,12 +19,13 @@ from gateway.fhir.audit_events import Trail
 from gateway.fhir.federated import FederatedServices
 from gateway.fhir.server import FhirServices
 from gateway.fhir.trust import TrustFaces
-from gateway.ihe import iti10, iti46, iti53, iti64
+from gateway.ihe import iti10, iti46, iti53, iti64, iti112
 from gateway.ihe._client import Call, Poster
 from gateway.ihe._continuation import KEPT as POINTERS
 from gateway.ihe._continuation import KEPT_S as POINTERS_S
 from gateway.ihe._continuation import Continuations
 from gateway.ihe._dsub import DsubServices
+from gateway.ihe._dsubm import DsubmServices
 from gateway.ihe._gateway import GatewayServices
 from gateway.ihe._held import Held, Remembered
 from gateway.ihe._later import Deliveries, allowed
@@ -349,11 +350,16 @@ class Node:
         """Tells subscribers of new documents."""
         parts, base = self.parts, self.settings.http.url
         peers = [*self.settings.notifications.addresses, *(peer.fhir for peer in self.settings.peers)]
-        return Broker(
+        broker = Broker(
             parts.subscriptions, parts.outbox, parts.registry, parts.identities, parts.audit, self.scope_of,
             allowed(peers, loopback=self.settings.security.mode == "open"), base, self.clock, self.chance,
-            {"dsub": iti53.sender(self._poster(), self.chance, base, self.settings.community.id)},
         )  # fmt: skip
+        mhd = self.mhd(self.persons(), self._search_rules(), b"")  # shows resources, answers no search
+        broker.send = {
+            "dsub": iti53.sender(self._poster(), base, self.settings.community.id),
+            "fhir": iti112.sender(self._poster(), DsubmServices(broker, mhd), f"{base}/fhir"),
+        }
+        return broker
 
     def registry(self) -> RegistryServices:
         """What submissions, updates and removals work with, on whatever wire they come."""
@@ -427,8 +433,14 @@ class Node:
             trust=self.trust(),
             persons_of=self.parts.facts.persons_of,
             name=community.name,
-            transactions=ihe.on_fhir(self.mhd(persons, rules, cursor_key)),
+            transactions=ihe.on_fhir(*self._documents_on_fhir(persons, rules, cursor_key)),
         )
+
+    def _documents_on_fhir(
+        self, persons: Persons, rules: SearchRules, cursor_key: bytes
+    ) -> tuple[MhdServices, DsubmServices]:
+        mhd = self.mhd(persons, rules, cursor_key)
+        return mhd, DsubmServices(self.broker(), mhd)
 
     def mhd(self, persons: Persons, rules: SearchRules, cursor_key: bytes) -> MhdServices:
         """Documents on the FHIR face."""

@@ -112,7 +112,7 @@ def dsub(tmp_path: Path) -> Iterator[Dsub]:
     with face(tmp_path, "ADT-00", clock=Clock(lambda: time[0])) as node:
         made = app.Node(node.settings, node.parts, Clock(lambda: time[0])).broker()
         consumer = Consumer()
-        send = iti53.sender(consumer, made.chance, made.base, "urn:oid:1.2.3")  # type: ignore[arg-type]
+        send = iti53.sender(consumer, made.base, "urn:oid:1.2.3")  # type: ignore[arg-type]
         broker = replace(made, send={"dsub": send})
         broker.fan_out()  # what came as files
         yield Dsub(node, broker, consumer, time)
