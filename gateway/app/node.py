@@ -1,7 +1,7 @@
 """The faces of a node: what HTTP (FHIR, SOAP, /api) and MLLP work with."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
 from gateway import ihe
@@ -178,6 +178,8 @@ class Node(Core):
         gateway = GatewayServices(documents, everybody, later, persons.may_reply)
         special: dict[str, ihe.Services] = {"/dsub": dsub, ihe.INITIATING_PATH: gateway}
         special |= dict.fromkeys(ihe.PERSON_PATHS, persons)
+        deliver = later.put if later is not None else None
+        special[ihe.RESPONDING_PATH] = replace(documents, deliver=deliver, may_reply=persons.may_reply)
 
         def soap(path: str, content_type: str, body: BinaryIO, caller: Caller, asker: Asker | None) -> WireResponse:
             return ihe.dispatch(path, content_type, body, special.get(path, documents), caller, asker)

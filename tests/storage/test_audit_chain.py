@@ -73,7 +73,10 @@ def test_a_trail_of_before_the_chain_is_closed_when_it_is_opened(tmp_path: Path)
         ("DELETE FROM audit WHERE n > 3", "records 4 to 5 are missing"),
         ("DELETE FROM audit_chain WHERE n = 4", "record 4 has no link in the chain"),
         ("UPDATE audit SET n = CASE n WHEN 2 THEN 93 ELSE n END", "records 2 to 2 are missing"),
-        ("UPDATE audit_chain SET hash = (SELECT hash FROM audit_chain WHERE n = 1) WHERE n = 2", "record 2 was altered"),
+        (
+            "UPDATE audit_chain SET hash = (SELECT hash FROM audit_chain WHERE n = 1) WHERE n = 2",
+            "record 2 was altered",
+        ),
     ],
 )
 def test_what_was_done_to_it_is_named(tmp_path: Path, sql: str, says: str) -> None:

@@ -10,7 +10,6 @@ from gateway.storage.schema import registry_object, resource
 from gateway.storage.scope import as_sql, resource_conditions
 from tests.storage.making import storage
 
-
 pytestmark = pytest.mark.usefixtures("each_engine")
 
 
