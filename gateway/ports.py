@@ -554,7 +554,7 @@ class Describing:
 
 @dataclass(frozen=True, slots=True)
 class Derivations:
-    """Pure functions of the layers above that storage calls inside its transaction. app.py hands them in."""
+    """Pure functions of the layers above that storage calls inside its transaction. gateway.app hands them in."""
 
     reindex: Callable[[bytes, int, str], Kept]
     """(body, rank, logical id of the patient) -> index values, when an older body is shown again."""

@@ -57,7 +57,7 @@ _PRINTABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_.:\-]{0,63}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class MhdServices:
-    """What the MHD transactions work with; app.py fills it."""
+    """What the MHD transactions work with; gateway.app fills it."""
 
     documents: DocumentServices
     persons: Persons
