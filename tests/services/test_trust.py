@@ -44,7 +44,7 @@ def found(authority: Authority, certificate: x509.Certificate, *, revoked: Any =
 def test_a_node_is_known_by_its_key_whatever_certificate_it_has(authority: Authority) -> None:
     mine = key()
     for name in ("first", "again"):
-        assert found(authority, authority.issue(mine, name, BOTH)).id == HOME_A
+        assert found(authority, authority.certify(mine, name, BOTH)).id == HOME_A
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_a_node_is_known_by_its_key_whatever_certificate_it_has(authority: Autho
     ],
 )
 def test_what_a_registered_key_does_not_excuse(authority: Authority, more: Any) -> None:
-    certificate = authority.issue(key(), "a", BOTH)
+    certificate = authority.certify(key(), "a", BOTH)
     lists = more.pop("revoked", None)
     with pytest.raises(UnknownNode):
         if lists is None:
@@ -69,18 +69,18 @@ def test_what_a_registered_key_does_not_excuse(authority: Authority, more: Any) 
 
 
 def test_revoked_wrong_use_wildcards_and_another_community(authority: Authority) -> None:
-    good = authority.issue(key(), "a", BOTH)
+    good = authority.certify(key(), "a", BOTH)
     with pytest.raises(UnknownNode):
         found(authority, good, revoked=[good])
     for certificate in (
-        authority.issue(key(), "no use"),
-        authority.issue(key(), "server", BOTH[1:]),
-        authority.issue(key(), "wild", BOTH, [x509.DNSName("*.example")]),
-        authority.issue(key(), "other", BOTH, [x509.UniformResourceIdentifier(HOME_B)]),
+        authority.certify(key(), "no use"),
+        authority.certify(key(), "server", BOTH[1:]),
+        authority.certify(key(), "wild", BOTH, [x509.DNSName("*.example")]),
+        authority.certify(key(), "other", BOTH, [x509.UniformResourceIdentifier(HOME_B)]),
     ):
         with pytest.raises(UnknownNode):
             found(authority, certificate)
-    assert found(authority, authority.issue(key(), "own", BOTH, [x509.UniformResourceIdentifier(HOME_A)]))
+    assert found(authority, authority.certify(key(), "own", BOTH, [x509.UniformResourceIdentifier(HOME_A)]))
 
 
 def test_weak_keys() -> None:
