@@ -7,9 +7,9 @@ from functools import partial
 from typing import cast
 
 from gateway.app.configured import agency, domains, facilities, matching, medical_authority
-from gateway.ihe import iti10, iti46, iti53, iti64
+from gateway.ihe import iti10, iti46, iti64
 from gateway.ihe._client import Call, Poster
-from gateway.ihe._later import Deliveries, allowed
+from gateway.ihe._later import Deliveries
 from gateway.ihe._mllp_client import plain
 from gateway.ihe._transport import session
 from gateway.model.caller import UNRESTRICTED, Caller, Scope
@@ -19,7 +19,6 @@ from gateway.serve import outgoing
 from gateway.serve.enforcing import Enforcement
 from gateway.services.break_glass import EmergencyDesk
 from gateway.services.break_glass import Rules as EmergencyRules
-from gateway.services.broker import Broker
 from gateway.services.documents import DocumentServices
 from gateway.services.medical_id import MedicalIds, Participant
 from gateway.services.notify import MOVED, Consumer, Notifier
@@ -103,16 +102,6 @@ class Core:
             registry=self.registry(),
             snapshots=self.settings.soap.keep_snapshots,
         )
-
-    def broker(self) -> Broker:
-        """Tells subscribers of new documents."""
-        parts, base = self.parts, self.settings.http.url
-        peers = [*self.settings.notifications.addresses, *(peer.fhir for peer in self.settings.peers)]
-        return Broker(
-            parts.subscriptions, parts.outbox, parts.registry, parts.identities, parts.audit, self.scope_of,
-            allowed(peers, loopback=self.settings.security.mode == "open"), base, self.clock, self.chance,
-            {"dsub": iti53.sender(self._poster(), self.chance, base, self.settings.community.id)},
-        )  # fmt: skip
 
     def registry(self) -> RegistryServices:
         """What submissions, updates and removals work with, on whatever wire they come."""
