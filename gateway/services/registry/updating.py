@@ -49,7 +49,7 @@ from gateway.model.document import (
 from gateway.model.identity import PatientId
 from gateway.model.ingest import KeptObject
 from gateway.ports import ObjectRow, Person, RegistryWork
-from gateway.services.registry.checks import check_document, check_folder, check_members, check_set
+from gateway.services.registry.checks import check_members, check_objects
 from gateway.services.registry.naming import named
 from gateway.services.registry.service import (
     NOTIFY_DOCUMENT,
@@ -76,11 +76,7 @@ def update(services: RegistryServices, submission: Submission, *, restricted: bo
     metadata = submission.metadata
     if len(metadata.submissionSets) != 1:
         raise MetadataError(f"{len(metadata.submissionSets)} SubmissionSets where there has to be one")
-    for folder in metadata.folders:
-        check_folder(folder)
-    for entry in metadata.documents:
-        check_document(entry, hashed=True)
-    check_set(metadata.submissionSets[0])
+    check_objects(metadata, hashed=True)
     check_members(metadata)
     metadata, names = named(metadata, services.chance.new_uuid)
     made = metadata.submissionSets[0]
