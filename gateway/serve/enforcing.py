@@ -1,4 +1,4 @@
-"""The parts of enforced mode, put together once a process: what app.py hands to the listeners and to whoever asks peers."""
+"""The parts of enforced mode, put together once a process: what gateway.app hands to the listeners and to whoever asks peers."""
 
 import logging
 import ssl

@@ -38,7 +38,7 @@ class FederatedQuestion(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FederationApi:
-    """What the routes need; app.py fills it."""
+    """What the routes need; gateway.app fills it."""
 
     fhir: FederatedServices
     facilities: Mapping[str, str]
