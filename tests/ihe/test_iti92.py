@@ -74,7 +74,7 @@ def test_neither_status_nor_associations(node: Registry) -> None:
 def test_a_restricted_update_has_its_own_codes(
     node: Registry, changes: dict[str, object], previous: str, code: str
 ) -> None:
-    made = document(node.patient, **{"logicalID": node.one("1.2.3.1").entryUUID, **changes})
+    made = document(node.patient, **{"logicalID": node.one("1.2.3.1").entryUUID, **changes})  # type: ignore[arg-type]
     slots = [("PreviousVersion", previous)] if previous else []
     request = body(member("Document1", "Original", *slots), made, submission_set(node.patient, 9))
     assert node.codes(T, request) == [code]
