@@ -42,7 +42,7 @@ def serve(settings: Settings, roles: tuple[str, ...] = ROLES, *, announce: Calla
     if trust:
         contexts_of(settings, clock)  # before anything is made
     with storage(settings) as parts:
-        enforced = enforcement(settings, parts.audit, clock, chance) if trust else None
+        enforced = enforcement(settings, parts.audit, clock, chance, parts.memory) if trust else None
         node = Node(settings, parts, clock, chance, enforced)
         with node.deliveries() as later:
             _listen(node, roles, later, announce)
