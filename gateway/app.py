@@ -524,7 +524,7 @@ class Node:
         self, ready: Mapping[str, Any], counts: Callable[[], str] = str, later: Later | None = None
     ) -> HttpServices:
         documents, persons, dsub = self.documents(), self.v3(later), self.dsub()
-        call = Call(self._poster(), self.clock, self.chance)
+        call = Call(self._poster(), self.clock, self.chance, speaking=self.enforced.speaking if self.enforced else None)
         everybody = self.communities(call, persons.discoveries)
         gateway = GatewayServices(documents, everybody, later, persons.may_reply)
         special: dict[str, ihe.Services] = {"/dsub": dsub, ihe.INITIATING_PATH: gateway}

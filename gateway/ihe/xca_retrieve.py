@@ -66,7 +66,7 @@ def ask(body: etree._Element, services: GatewayServices, caller: Caller, scope: 
             )
     answered = bool(ours)
     if theirs:
-        fetched, failures, anybody = _peers(list(theirs.values()), services)
+        fetched, failures, anybody = _peers(list(theirs.values()), services, caller)
         documents += sorted(fetched, key=lambda one: (one.home, one.unique))
         errors += failures
         answered = answered or anybody
@@ -96,10 +96,10 @@ def _named(error: GatewayError, one: Wanted) -> RegistryError:
 
 
 def _peers(
-    wanted: list[tuple[Asked, list[Place]]], services: GatewayServices
+    wanted: list[tuple[Asked, list[Place]]], services: GatewayServices, caller: Caller
 ) -> tuple[list[Fetched], list[RegistryError], bool]:
     until = services.clock.monotonic() + services.communities.federation.deadline_s
-    call = services.communities.call
+    call = services.communities.call.by(caller)
 
     def work(one: Asked, places: list[Place], left_s: float) -> iti39.Answer[Place]:
         return iti39.retrieve(one.peer, places, call, left_s)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
+from gateway.model.caller import Caller
 from gateway.model.identity import PatientId
 from gateway.services.federation.channel import Channel
 from gateway.services.federation.discovery import Discover, Whom
@@ -65,6 +66,11 @@ class Community:
     ask: Ask
     discover: Discover | None = None
     """None: it is asked by the shared id, or by the id as it was given."""
+    speaking: "Callable[[Caller], Community] | None" = None
+    """The same community, asked in the name of a caller; None: nobody has to be named."""
+
+    def by(self, caller: Caller) -> "Community":
+        return self.speaking(caller) if self.speaking else self
 
     @property
     def id(self) -> str:

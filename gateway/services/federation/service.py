@@ -88,7 +88,7 @@ class Federation:
         try:
             whom = self.discovery.whom(question.patient, scope)
             memory = self.discovery.memory(whom)
-            tasks = [Task(one.channel, partial(self._ask, one, question, memory)) for one in chosen]
+            tasks = [Task(one.channel, partial(self._ask, one.by(caller), question, memory)) for one in chosen]
         except BaseException:
             leave()
             raise
