@@ -337,7 +337,7 @@ class Node:
             resources=self.parts.resources,
             identities=self.parts.identities,
             author=self.settings.community.name,
-            base=f"{self.settings.http.url}/fhir",
+            base=f"{self.settings.base_url}/fhir",
             registry=self.registry(),
             snapshots=self.settings.soap.keep_snapshots,
         )
@@ -347,7 +347,7 @@ class Node:
 
     def broker(self) -> Broker:
         """Tells subscribers of new documents."""
-        parts, base = self.parts, self.settings.http.url
+        parts, base = self.parts, self.settings.base_url
         peers = [*self.settings.notifications.addresses, *(peer.fhir for peer in self.settings.peers)]
         return Broker(
             parts.subscriptions, parts.outbox, parts.registry, parts.identities, parts.audit, self.scope_of,
@@ -439,7 +439,7 @@ class Node:
 
     def _search_rules(self) -> SearchRules:
         return SearchRules(
-            base=f"{self.settings.http.url}/fhir",
+            base=f"{self.settings.base_url}/fhir",
             aliases=system_aliases(tuple(one.authority() for one in self.settings.authorities)),
             affinity_domain=self.settings.community.affinity_domain,
         )
@@ -688,10 +688,9 @@ def _mllp(node: Node, counts: MllpMetrics) -> MllpServer:
         return answer(block, address, services)
 
     def of_node(block: Block, connected: Connected) -> Replies:
-        def scope(caller: Caller, transaction: str) -> Scope:
-            return services.scope_of(replace(caller, node=connected.node.id), transaction)
-
-        return answer(block, connected.address, replace(services, scope_of=scope, may=connected.node.may))
+        node_id = connected.node.id
+        known = replace(services, feed=services.feed.of(node_id), node=node_id, may=connected.node.may)
+        return answer(block, connected.address, known)
 
     def not_handled(block: Block, error: Exception) -> Replies:
         return failed(block, error, services)

@@ -124,7 +124,7 @@ def _asked(one: PeerSettings, parts: Parts, remembered: Health | None) -> Asked:
     )
     channel = Channel(one.id, one.name, rules, parts.clock, health=parts.health, memory=remembered)
     own = Own(community.id, community.id.removeprefix("urn:oid:"), community.affinity_domain)
-    deferral = Deferral(f"{parts.settings.http.url}/xcpd", parts.waiting, discovery(parts).keep)
+    deferral = Deferral(f"{parts.settings.base_url}/xcpd", parts.waiting, discovery(parts).keep)
     translate, rules_, said = translation(parts.facilities), replace(parts.rules, base=""), capabilities(parts.clock)
 
     def by(caller: Caller) -> Community:
