@@ -111,7 +111,16 @@ def subscribe(asked: Asked) -> Answered:
         raise fault("SubscribeCreationFailedFault", reason, instant(now))
     made = broker.subscribe(
         Subscription(
-            "", "dsub", "active", topic, wanted, address, TOPICS[topic][1], asked.caller.node, "", expires,
+            "",
+            "dsub",
+            "active",
+            topic,
+            wanted,
+            address,
+            TOPICS[topic][1],
+            asked.caller.node,
+            "",
+            expires,
             claims=asked.caller,
         )
     )
