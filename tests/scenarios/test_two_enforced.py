@@ -1,16 +1,22 @@
 """A doctor asks two communities in enforced mode: over real sockets, with certificates, assertions, tokens and consent."""
 
 import json
+import socket
+import subprocess
+import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gateway.app import serving
 from gateway.codec import ebxml
 from gateway.ihe import iti18, iti38, iti43, iti45
 from gateway.model.document import APPROVED
 from gateway.model.identity import PatientId
+from gateway.serve.metrics import MllpMetrics
 from tests.enforced_parts import (
     CLINIC,
     DESK,
@@ -28,7 +34,8 @@ from tests.enforced_parts import (
     reasons,
     two,
 )
-from tests.policy_parts import logical
+from tests.pix_parts import adt, pid
+from tests.policy_parts import HOSPITAL, logical
 from tests.v3_parts import pix_query
 
 HERE = f"urn:oid:{PERSON.authority}|{PERSON.value}"
@@ -217,3 +224,51 @@ def test_documents_on_the_fhir_face_and_whole_records(pair: Two) -> None:
     status, found = fhir(pair.a, f"/fhir/Patient/{person}/$everything", bearer(pair.a, "PHARMACIST"))
     types = {one["resource"]["resourceType"] for one in found["entry"]} if status == 200 else set()
     assert types <= {"Patient", "MedicationRequest", "OperationOutcome"}
+
+
+def test_the_terminal_asks_with_a_token_or_a_key_of_its_own(pair: Two) -> None:
+    consent(pair.a, PERSON)
+    consent(pair.b, PatientId("1", CLINIC))
+    folder = pair.a.federation.folder
+    (folder / "token").write_text(bearer(pair.a, home=HOME_A).removeprefix("Bearer "))
+    asked = ["query", "--patient", str(PERSON), "--type", "lab", "--config", str(folder / "node-a.toml"), "--json"]
+    key = ["--client", "demo-client", "--client-key", str(folder / "client.key.json")]
+    for who in (["--token", str(folder / "token")], key):
+        done = terminal(*asked, *who)
+        assert done.returncode == 0, done.stderr
+        assert outcomes(json.loads(done.stdout)) == ["ok", "ok"], who
+    assert terminal(*asked).returncode == 2
+
+
+def terminal(*words: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "gateway.cli", *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.fixture
+def feeding(pair: Two) -> Iterator[tuple[Two, int]]:
+    """The first node with its MLLP listener too."""
+    settings = pair.a.node.settings
+    server = serving._mllp(pair.a.node, MllpMetrics())
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        yield pair, settings.mllp.port
+    finally:
+        server.stop()
+        thread.join(20)
+
+
+def test_over_mllp_the_certificate_says_who_feeds(feeding: tuple[Two, int]) -> None:
+    pair, port = feeding
+    context = pair.a.federation.client("node-b")
+    text = pid(f"77^^^&{HOSPITAL}&ISO")
+    sent = adt("A04", text)
+    plain = socket.create_connection(("localhost", port), 10)
+    with plain, context.wrap_socket(plain, server_hostname="localhost") as channel:
+        channel.settimeout(10)
+        channel.sendall(b"\x0b" + sent + b"\x1c\x0d")
+        answer = channel.recv(4096)
+    assert b"MSA|AA" in answer, answer
+    nodes = {one.record.node for one in pair.a.node.parts.trail.after(0, 1000) if one.record.event == "110110"}
+    assert nodes == {HOME_B}
