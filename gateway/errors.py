@@ -197,6 +197,10 @@ class Unauthenticated(GatewayError):
         self.detail = detail
 
 
+DENIED = "policy does not permit this"
+"""All that a caller hears of why not; also how a node of ours knows it from another's answer, for XDS has no code for it."""
+
+
 class Forbidden(GatewayError):
     """`reason`: which rule said no; for the audit trail, the caller hears the text alone."""
 

@@ -62,7 +62,7 @@ class Node(Core):
 
     def broker(self) -> Broker:
         """Tells subscribers of new documents."""
-        parts, base = self.parts, self.settings.http.url
+        parts, base = self.parts, self.settings.base_url
         peers = [*self.settings.notifications.addresses, *(peer.fhir for peer in self.settings.peers)]
         broker = Broker(
             parts.subscriptions, parts.outbox, parts.registry, parts.identities, parts.audit, self.scope_of,
@@ -173,7 +173,8 @@ class Node(Core):
         self, ready: Mapping[str, Any], counts: Callable[[], str] = str, later: Later | None = None
     ) -> HttpServices:
         documents, persons, dsub = self.documents(), self.v3(later), self.dsub()
-        call = Call(self._poster(), self.clock, self.chance)
+        speaking = self.enforced.speaking if self.enforced else None
+        call = Call(self._poster(), self.clock, self.chance, speaking=speaking)
         everybody = self.communities(call, persons.discoveries)
         gateway = GatewayServices(documents, everybody, later, persons.may_reply)
         special: dict[str, ihe.Services] = {"/dsub": dsub, ihe.INITIATING_PATH: gateway}

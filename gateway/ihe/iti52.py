@@ -110,7 +110,19 @@ def subscribe(asked: Asked) -> Answered:
         reason = "the address of the consumer is not one that notifications may go to"
         raise fault("SubscribeCreationFailedFault", reason, instant(now))
     made = broker.subscribe(
-        Subscription("", "dsub", "active", topic, wanted, address, TOPICS[topic][1], asked.caller.node, "", expires)
+        Subscription(
+            "",
+            "dsub",
+            "active",
+            topic,
+            wanted,
+            address,
+            TOPICS[topic][1],
+            asked.caller.node,
+            "",
+            expires,
+            claims=asked.caller,
+        )
     )
     reference = escape(address_of(broker.base, "subscription", made.id))
     end = f"<wsnt:TerminationTime>{expires}</wsnt:TerminationTime>" if expires else ""

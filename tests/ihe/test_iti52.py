@@ -14,6 +14,7 @@ from lxml import etree
 
 from gateway import app, ihe
 from gateway.codec import soap
+from gateway.errors import Forbidden
 from gateway.ihe import iti53
 from gateway.ihe._dsub import ACTIONS, NOTIFY, SIMPLE, WSNT, DsubServices
 from gateway.model.caller import UNRESTRICTED, Caller, Scope
@@ -291,3 +292,23 @@ def test_pull_points(dsub: Dsub) -> None:
     destroy = f'<wsnt:DestroyPullPoint xmlns:wsnt="{WSNT}"/>'
     assert dsub.ask(f"{ACTIONS}PullPoint/DestroyPullPointRequest", destroy, point)[0] == 200
     assert dsub.broker.subscriptions.all() == [] and dsub.consumer.sent == []
+
+
+def test_a_subscriber_is_told_in_the_name_they_had_and_by_the_policy_of_the_moment(dsub: Dsub) -> None:
+    asked: list[Caller] = []
+
+    def policy(caller: Caller, transaction: str) -> Scope:
+        asked.append(caller)
+        if "DOCTOR^^1.2" not in caller.roles:
+            raise Forbidden("policy does not permit this", "no-grant")
+        return UNRESTRICTED
+
+    doctor = Caller(node="a", user="u1", roles=("DOCTOR^^1.2",), purpose="TREATMENT", break_glass="b1")
+    for who in (doctor, replace(doctor, user="u2", roles=("CLERK^^1.2",))):
+        dsub.caller = who
+        dsub.subscribe()
+    dsub.broker.scope_of = policy
+    dsub.register(1)
+    dsub.broker.run_once()
+    assert len(dsub.consumer.sent) == 1
+    assert {(one.user, one.break_glass) for one in asked} == {("u1", ""), ("u2", "")}
