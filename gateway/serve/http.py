@@ -33,8 +33,8 @@ from gateway.ihe._soap import Asker, WireResponse
 from gateway.model.audit import AuditRecord
 from gateway.model.caller import NOTHING, UNRESTRICTED, Caller, is_loopback
 from gateway.model.clock import Chance, Clock
-from gateway.ports import AuditLog
-from gateway.serve import federation_api, medical_id_api, persons_api, token_api, trust_api
+from gateway.ports import AuditLog, Subscriptions
+from gateway.serve import federation_api, medical_id_api, notifications_api, persons_api, token_api, trust_api
 from gateway.serve.authentication import Authentication, Open
 from gateway.serve.federation_api import FederationApi
 from gateway.serve.json_api import JsonApi
@@ -58,6 +58,7 @@ _SECURITY_HEADERS = (
 )
 _HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.\-]+)(?::[0-9]{1,5})?", re.ASCII)
 
+_API = ("reviews", "persons", "medical-ids", "break-glass", "access", "notifications")
 _log = structlog.get_logger("musubi.http")
 
 
@@ -84,6 +85,8 @@ class HttpServices:
     """Of a SOAP message that may carry documents (UPLOADS)."""
     counts: Callable[[], str] = str
     """Metrics of the other roles of this process, as Prometheus text."""
+    subscriptions: Subscriptions | None = None
+    """Who is told of new documents, and what waits for them."""
     medical_ids: MedicalIds | None = None
     """None: no agency is configured."""
     authentication: Authentication = field(default_factory=Open)
@@ -126,7 +129,7 @@ def route_of(path: str) -> str:
     health = ("/livez", "/readyz", "/metrics")
     if path in token_api.ROUTES or path in PATHS or path in federation_api.PATHS or path in health:
         return path
-    if parts[:1] == ["api"] and parts[1:2] in (["reviews"], ["persons"], ["medical-ids"], ["break-glass"], ["access"]):
+    if parts[:1] == ["api"] and parts[1:2] in ([name] for name in _API):
         return f"/api/{parts[1]}"
     if parts[:1] != ["fhir"]:
         return "(other)"
@@ -208,9 +211,12 @@ def _health(app: Flask, services: HttpServices, metrics: Metrics) -> None:
         everything = bool(roles) and all(roles.values())
         return _json(200 if everything else 503, {"ready": everything, "roles": roles})
 
+    def waiting() -> str:
+        return notifications_api.metrics(services.subscriptions) if services.subscriptions else ""
+
     def counts() -> Response:
         return Response(
-            metrics.render() + services.federation.metrics() + services.counts(),
+            metrics.render() + services.federation.metrics() + services.counts() + waiting(),
             content_type="text/plain; version=0.0.4; charset=utf-8",
         )
 
@@ -313,6 +319,8 @@ def _api(app: Flask, services: HttpServices) -> None:
         trust_api.register(app, trust_api.TrustApi(services.fhir.trust, api.audit, api.caller, api.scope, api.body))
     if services.fhir.persons is not None:
         persons_api.register(app, api, services.fhir.persons)
+    if services.subscriptions is not None:
+        notifications_api.register(app, api, services.subscriptions)
     if services.medical_ids is not None:
         medical_id_api.register(app, api, services.medical_ids)
 

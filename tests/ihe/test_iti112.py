@@ -135,6 +135,4 @@ def test_what_the_subscriber_may_not_see_is_not_told(dsubm: Dsubm) -> None:
 
 
 def _families(resource: dict[str, Any]) -> list[str]:
-    return [
-        name["family"] for one in resource.get("contained", ()) for name in one.get("name", ()) if "family" in name
-    ]
+    return [name["family"] for one in resource.get("contained", ()) for name in one.get("name", ()) if "family" in name]
