@@ -20,6 +20,7 @@ from gateway.ihe import _stored_query as q
 from gateway.ihe._dsub import (
     ACTIONS,
     IHE,
+    RESOURCE,
     SIMPLE,
     WSA,
     WSNT,
@@ -141,7 +142,7 @@ def renew(asked: Asked) -> Answered:
     broker, found = asked.services.broker, _meant(asked)
     now = broker.clock.now()
     if found is None:
-        raise fault("ResourceUnknownFault", "there is no such subscription", instant(now))
+        raise fault("ResourceUnknownFault", "there is no such subscription", instant(now), RESOURCE)
     expires = _expires(asked.body, now, "TerminationTime")
     broker.subscriptions.change(replace(found, expires=expires))
     nil = "" if expires else ' xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:nil="true"'
