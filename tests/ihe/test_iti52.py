@@ -3,6 +3,7 @@ points (ITI-69, 70), and everything that is refused. A consumer is a function th
 
 import io
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -106,8 +107,8 @@ def text(answer: etree._Element, name: str) -> str:
     return "" if found is None else (found.text or "")
 
 
-@pytest.fixture
-def dsub(tmp_path: Path) -> Iterator[Dsub]:
+@contextmanager
+def notifying(tmp_path: Path) -> Iterator[Dsub]:
     time = [datetime(2026, 1, 2, tzinfo=UTC)]
     with face(tmp_path, "ADT-00", clock=Clock(lambda: time[0])) as node:
         made = app.Node(node.settings, node.parts, Clock(lambda: time[0])).broker()
@@ -116,6 +117,12 @@ def dsub(tmp_path: Path) -> Iterator[Dsub]:
         broker = replace(made, send={"dsub": send})
         broker.fan_out()  # what came as files
         yield Dsub(node, broker, consumer, time)
+
+
+@pytest.fixture
+def dsub(tmp_path: Path) -> Iterator[Dsub]:
+    with notifying(tmp_path) as found:
+        yield found
 
 
 def test_who_subscribed_is_told_and_nobody_else(dsub: Dsub) -> None:
