@@ -428,6 +428,10 @@ class Memory(Protocol):
 
     def get(self, kind: str, key: Sequence[str], now: str) -> str | None: ...
 
+    def claim(self, kind: str, key: Sequence[str], value: str, now: str, until: str) -> tuple[str, bool]:
+        """(value that stands, whether it is this one): the first to claim a key has it until its time is over, whichever
+        process asks. Returns after the commit; nothing claimed is dropped before its time."""
+
     def drop(self, kind: str, key: Sequence[str]) -> bool:
         """This key and all it begins; whether there was any."""
 
@@ -562,7 +566,7 @@ class Describing:
 
 @dataclass(frozen=True, slots=True)
 class Derivations:
-    """Pure functions of the layers above that storage calls inside its transaction. app.py hands them in."""
+    """Pure functions of the layers above that storage calls inside its transaction. gateway.app hands them in."""
 
     reindex: Callable[[bytes, int, str], Kept]
     """(body, rank, logical id of the patient) -> index values, when an older body is shown again."""

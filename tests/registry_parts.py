@@ -123,7 +123,7 @@ def registry(folder: Path) -> Iterator[Registry]:
             scope_of=lambda caller, transaction: UNRESTRICTED,
             clock=clock,
             chance=chance,
-            registry=RegistryServices(store.registering, store.blobs, REPOSITORY, clock, chance),
+            changing=RegistryServices(store.registering, store.blobs, REPOSITORY, clock, chance),
         )
         yield Registry(store, services, *patients)
 

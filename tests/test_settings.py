@@ -203,7 +203,7 @@ def test_enforced_mode_says_what_it_lacks() -> None:
             "security.saml_issuers.0.max_lifetime_s",
         ),
         ("[[security.nodes]]\ncert_file = 'a'\nid = 'b'", "urn:oid:"),
-        ("[[security.grants]]\nrole = 'a'\npurposes = []\nactions = ['write']\ntypes = []", "actions.0"),
+        ("[[security.grants]]\nrole = 'a'\npurposes = ['TREATMENT']\nactions = ['write']\ntypes = []", "actions.0"),
         ("[tls]\nverify = false", "unknown key 'tls.verify'"),
         ("[http]\npublic_url = 'https://a.example/x'", "scheme, host and port"),
     ],

@@ -97,7 +97,7 @@ audience = "{FHIR_AUDIENCE}"
         key = ec.generate_private_key(ec.SECP256R1())
         authority = by or self.authority
         names = [x509.DNSName("localhost"), x509.IPAddress(__import__("ipaddress").ip_address("127.0.0.1"))]
-        certificate = authority.issue(key, name, usages, names)
+        certificate = authority.certify(key, name, usages, names)
         (self.folder / f"{name}.crt.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
         (self.folder / f"{name}.key.pem").write_bytes(private_pem(key))
         return name
@@ -177,7 +177,7 @@ def running(federation: Federation, **clock: Any) -> Iterator[Running]:
     settings = federation.settings
     with app.storage(settings) as parts:
         made_clock, chance = Clock(**clock), Chance()
-        enforced = enforcement(settings, parts.audit, made_clock, chance)
+        enforced = enforcement(settings, parts.audit, made_clock, chance, parts.memory)
         node = app.Node(settings, parts, made_clock, chance, enforced)
         server = HttpServer(settings, create_app(node.http({"http": lambda: True})), enforced.guard())
         thread = threading.Thread(target=server.run)

@@ -30,11 +30,13 @@ from gateway.ihe import (
     iti67,
     iti68,
     iti69,
+    iti80,
     iti86,
     iti92,
     iti110,
     iti113,
     iti114,
+    xca_provide,
     xca_query,
     xca_retrieve,
 )
@@ -77,8 +79,10 @@ TRANSACTIONS: Final[tuple[Operation, ...]] = (
     iti69.CREATE,
     iti69.DESTROY,
     iti69.PULL,
+    iti80.TRANSACTION,
     iti86.TRANSACTION,
     iti92.TRANSACTION,
+    xca_provide.TRANSACTION,
     xca_query.TRANSACTION,
     xca_retrieve.TRANSACTION,
 )
@@ -88,6 +92,11 @@ PATHS: Final = tuple(sorted({transaction.path for transaction in TRANSACTIONS}))
 
 INITIATING_PATH: Final = PATH
 """The initiating gateway's, which works with GatewayServices."""
+
+RESPONDING_PATH: Final = "/xca"
+
+GATEWAY_PATHS: Final = frozenset({RESPONDING_PATH, INITIATING_PATH, "/xcpd"})
+"""Those that take a WS-Addressing ReplyTo."""
 
 PERSON_PATHS: Final = frozenset({"/pixv3", "/pdqv3", "/xcpd"})
 """Those whose transactions work with V3Services; INITIATING_PATH works with GatewayServices, all others with
@@ -124,7 +133,7 @@ def dispatch(
         raise KeyError(path)
     # Only gateways give answers that come later.
     may_reply: Callable[[str], bool] = soap.nowhere
-    if isinstance(services, V3Services | GatewayServices) and path in ("/xcpd", INITIATING_PATH):
+    if path in GATEWAY_PATHS and not isinstance(services, DsubServices):
         may_reply = services.may_reply
     return answer(transactions, content_type, body, services, caller, may_reply, asker)
 

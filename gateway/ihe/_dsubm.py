@@ -13,6 +13,7 @@ from gateway.ihe._mhd import MhdServices
 from gateway.model.caller import Caller, Scope
 from gateway.model.document import ObjectKind, StoredEntry
 from gateway.model.subscription import Notification, Subscription
+from gateway.services import document_references
 from gateway.services.broker import Broker
 from gateway.translate.document_reference import UUID as URN
 from gateway.translate.document_reference import Json
@@ -135,8 +136,9 @@ def address(stored: StoredEntry, topic: str, base: str) -> str:
 
 def resource(stored: StoredEntry, topic: str, base: str, services: MhdServices, scope: Scope) -> Json:
     """The object as MHD shows it."""
-    shown_ = iti67.shown if TOPICS[topic].kind == "document" else iti66.shown
-    return shown_([stored], base, services, scope)[0]
+    if TOPICS[topic].kind == "document":
+        return document_references.shown([stored], base, services.documents, scope)[0]
+    return iti66.shown([stored], base, services, scope)[0]
 
 
 def bundle(id_: str, first: Json, one: Subscription, base: str, entries: Sequence[Json] = ()) -> Json:

@@ -31,12 +31,11 @@ from gateway.ports import Resources
 from gateway.profiles.finding import Finding
 from gateway.services.documents import DocumentServices, same_community
 from gateway.services.persons import Persons
-from gateway.services.persons.patients import patient_id as logical_id
 from gateway.services.search import cursor
 from gateway.services.search.text import fold
 from gateway.services.search.values import FHIR_ID, SearchRules, split
 from gateway.translate import code_system
-from gateway.translate.document_reference import OID, Json, Place
+from gateway.translate.document_reference import OID, Json
 from gateway.translate.times import utc_range
 
 PATIENT, PATIENT_IDENTIFIER = "patient", "patient.identifier"
@@ -57,7 +56,7 @@ _PRINTABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_.:\-]{0,63}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class MhdServices:
-    """What the MHD transactions work with; app.py fills it."""
+    """What the MHD transactions work with; gateway.app fills it."""
 
     documents: DocumentServices
     persons: Persons
@@ -327,26 +326,6 @@ def by_identifier(system: str, value: str, services: MhdServices, scope: Scope, 
 def enterprise_id(cx: str, services: MhdServices, scope: Scope) -> str | None:
     """Behind the CX of a registered object; None for ""."""
     return services.documents.identities.enterprise_id(PatientId.parse(cx), scope) if cx else None
-
-
-def place(services: MhdServices, base: str, patient_cx: str, source_cx: str, scope: Scope) -> Place:
-    """Where an entry of this patient is shown. The Patient is the record at the source's own facility where that is one
-    of ours, else the person's first; the affinity domain's id stands beside it."""
-    try:
-        own = PatientId.parse(patient_cx)
-    except ValueError:
-        return Place(base, services.documents.home, {})
-    identities = services.documents.identities
-    eid = identities.enterprise_id(own, scope)
-    known = identities.patients(eid, scope) if eid else ()
-    subject: Json = {"identifier": {"system": OID + own.authority, "value": own.value}}
-    try:
-        wanted = logical_id(PatientId.parse(source_cx))
-    except ValueError:
-        wanted = ""
-    if known:
-        subject = {"reference": f"Patient/{wanted if wanted in known else known[0]}", **subject}
-    return Place(base, services.documents.home, subject)
 
 
 # -- other parameters --------------------------------------------------------------------------------------------------

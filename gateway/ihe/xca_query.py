@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from lxml import etree
 
-from gateway.codec import ebxml, ebxml_parts, ebxml_read
+from gateway.codec import ebxml, ebxml_parts, ebxml_read, soap
 from gateway.codec.ebxml import QUERY, RIM, RegistryError
 from gateway.codec.ebxml_read import AdhocQuery
 from gateway.errors import BadInput, GatewayError, MissingHomeCommunity, UnknownCommunity, UnknownPatient
@@ -59,7 +59,9 @@ class Told(NamedTuple):
     findings: tuple[Finding, ...]
 
 
-def ask(body: etree._Element, services: GatewayServices, caller: Caller, scope: Scope) -> Joined:
+def ask(envelope: soap.Envelope, services: GatewayServices, caller: Caller, scope: Scope) -> Joined:
+    body = envelope.body
+    assert body is not None
     query = iti18.parse(body)
     patient = _patient(query)
     home = query.home or next(

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from lxml import etree
 
-from gateway.codec import ebxml
+from gateway.codec import ebxml, soap
 from gateway.codec.ebxml import XDS, DocumentResponse, RegistryError
 from gateway.codec.mtom import OutPart
 from gateway.errors import GatewayError, MissingHomeCommunity, UnknownCommunity
@@ -44,8 +44,9 @@ class Fetched(NamedTuple):
     part: OutPart
 
 
-def ask(body: etree._Element, services: GatewayServices, caller: Caller, scope: Scope) -> Joined:
-    wanted = tuple(dict.fromkeys(iti43.parse(body)))
+def ask(envelope: soap.Envelope, services: GatewayServices, caller: Caller, scope: Scope) -> Joined:
+    assert envelope.body is not None
+    wanted = tuple(dict.fromkeys(iti43.parse(envelope.body)))
     errors: list[RegistryError] = []
     ours: list[Wanted] = []
     theirs: dict[str, tuple[Asked, list[Place]]] = {}

@@ -57,7 +57,7 @@ class Authority:
         builder = builder.add_extension(_key_id(key), critical=False)
         return cls(key, builder.sign(key, hashes.SHA256()), now)
 
-    def issue(
+    def certify(
         self,
         key: ec.EllipticCurvePrivateKey,
         name: str,
@@ -101,12 +101,12 @@ def make(directory: Path, now: datetime, nodes: Sequence[DemoNode] = NODES) -> l
     both = (ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH)
     for node in nodes:
         key = ec.generate_private_key(ec.SECP256R1())
-        certificate = authority.issue(
+        certificate = authority.certify(
             key, node.name, both, [*_local_names(), x509.UniformResourceIdentifier(node.home)]
         )
         written += _pair(directory, node.name, key, certificate)
     key = ec.generate_private_key(ec.SECP256R1())
-    written += _pair(directory, "sts", key, authority.issue(key, "Musubi demo STS"))
+    written += _pair(directory, "sts", key, authority.certify(key, "Musubi demo STS"))
     client = ECKey.generate_key("P-256")
     jwk = {"kid": client.thumbprint(), "use": "sig", "alg": "ES256"}
     public = {"keys": [{**client.as_dict(private=False), **jwk}]}

@@ -63,7 +63,7 @@ Send = Callable[[Told], None]
 
 @dataclass(slots=True)
 class Broker:
-    """Put together by app.py. `subscribe`, `end` and `publish` may be called from any thread, `run_once` from one."""
+    """Put together by gateway.app. `subscribe`, `end` and `publish` may be called from any thread, `run_once` from one."""
 
     subscriptions: Subscriptions
     outbox: Outbox

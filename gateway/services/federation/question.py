@@ -9,7 +9,8 @@ from gateway.services.federation.channel import Channel
 from gateway.services.federation.discovery import Discover, Whom
 
 DOCUMENT: Final = "DocumentReference"
-ER7: Final = "x-application/hl7-v2+er7"
+ER7: Final = frozenset({"application/hl7-v2", "x-application/hl7-v2+er7"})
+"""Media types of original messages: what communities register today, and what some still have from before."""
 FHIR_JSON: Final = "application/fhir+json"
 
 
