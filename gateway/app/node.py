@@ -199,6 +199,7 @@ class Node(Core):
             max_soap_bytes=self.settings.soap.max_body_bytes,
             max_upload_bytes=self.settings.soap.max_message_bytes,
             counts=counts,
+            subscriptions=self.parts.subscriptions,
             medical_ids=self.medical_ids(),
             authentication=self.enforced.authentication if self.enforced else Open(),
             tokens=self.enforced.token_api if self.enforced else None,
