@@ -33,11 +33,15 @@ from gateway.ihe import (
     iti80,
     iti86,
     iti92,
+    iti110,
+    iti113,
+    iti114,
     xca_provide,
     xca_query,
     xca_retrieve,
 )
 from gateway.ihe._dsub import DsubServices
+from gateway.ihe._dsubm import DsubmServices
 from gateway.ihe._gateway import PATH, GatewayServices
 from gateway.ihe._mhd import MhdServices
 from gateway.ihe._soap import Asker, Operation, WireResponse, answer
@@ -100,13 +104,14 @@ DocumentServices."""
 Services = DocumentServices | V3Services | GatewayServices | DsubServices
 
 
-FHIR_TYPES: Final = frozenset({"Binary", "List", "DocumentReference"})
+FHIR_TYPES: Final = frozenset({"Basic", "Binary", "List", "DocumentReference", "Subscription"})
 """Resource types that the transactions on plain FHIR answer for."""
 
 
-def on_fhir(services: MhdServices) -> tuple[Transaction, ...]:
-    """The transactions on plain FHIR (MHD), to be attached to the FHIR server."""
-    return tuple(one for module in (iti65, iti66, iti67, iti68) for one in module.transactions(services))
+def on_fhir(services: MhdServices, notifying: DsubmServices) -> tuple[Transaction, ...]:
+    """The transactions on plain FHIR (MHD, DSUBm), to be attached to the FHIR server."""
+    documents = [one for module in (iti65, iti66, iti67, iti68) for one in module.transactions(services)]
+    return (*documents, *(one for module in (iti110, iti113, iti114) for one in module.transactions(notifying)))
 
 
 def at(path: str) -> tuple[Operation, ...]:

@@ -32,7 +32,7 @@ _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class DsubServices:
-    """What /dsub works with; app.py fills it."""
+    """What /dsub works with; gateway.app fills it."""
 
     broker: Broker
     audit: AuditLog

@@ -46,7 +46,7 @@ UNAVAILABLE: Final = "XDSUnavailableCommunity"
 
 @dataclass(frozen=True, slots=True)
 class GatewayServices:
-    """What the initiating gateway works with; app.py fills it."""
+    """What the initiating gateway works with; gateway.app fills it."""
 
     documents: DocumentServices
     communities: Communities

@@ -56,7 +56,7 @@ _PRINTABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_.:\-]{0,63}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class MhdServices:
-    """What the MHD transactions work with; app.py fills it."""
+    """What the MHD transactions work with; gateway.app fills it."""
 
     documents: DocumentServices
     persons: Persons
@@ -171,13 +171,13 @@ def _strict(request: FhirRequest) -> bool:
     }
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     return re.sub(r"\\([,|$\\])", r"\1", text)
 
 
 def token(name: str, text: str) -> tuple[str | None, str]:
     """(system, code) of `system|code`, `|code` or `code`; the system is None when none is said."""
-    parts = [_plain(part) for part in split(text, "|")]
+    parts = [plain(part) for part in split(text, "|")]
     if len(parts) > 2 or not parts[-1]:
         raise InvalidParameter(f"{name}: write code, system|code or |code")
     return (parts[0] if len(parts) == 2 else None), parts[-1]
@@ -238,7 +238,7 @@ def spans(name: str, query: Query) -> tuple[Span, Span]:
     for values in query.all(name):
         if len(values) > 1:
             raise ParameterNumber(f"{name} has more than one value between commas")
-        found = _PREFIXED.fullmatch(_plain(values[0]).strip())
+        found = _PREFIXED.fullmatch(plain(values[0]).strip())
         prefix, date = (found[1] or "eq", found[2]) if found else ("eq", "")
         try:
             # A `+` of a zone that was not percent-encoded arrives as a blank.
@@ -292,7 +292,7 @@ def patient(query: Query, request: FhirRequest, services: MhdServices, scope: Sc
         raise ParameterNumber("a query is about one patient")
     found: set[str | None] = set()
     if reference:
-        found.add(by_reference(_plain(reference[0]), request.base, services, scope, trace))
+        found.add(by_reference(plain(reference[0]), request.base, services, scope, trace))
     if identifier:
         system, value = token(PATIENT_IDENTIFIER, identifier[0])
         if not system:
@@ -334,7 +334,7 @@ def enterprise_id(cx: str, services: MhdServices, scope: Scope) -> str | None:
 def check_communities(query: Query, home: str) -> None:
     """targetCommunityIdList (MHD 1:33.2.7): only this community can be asked here. Raises UnknownCommunity."""
     for values in query.all("targetCommunityIdList"):
-        if not any(same_community(_plain(value), home) for value in values):
+        if not any(same_community(plain(value), home) for value in values):
             raise UnknownCommunity("targetCommunityIdList does not name this community")
 
 
@@ -342,7 +342,7 @@ def names(query: Query, prefix: str) -> Callable[[Iterable[str]], bool]:
     """Whether one of some XCN fits `author.family` and `author.given` (or `source.`): each is the beginning of that part,
     case and width aside."""
     wanted = [
-        (component, tuple(fold(_plain(value)) for value in values))
+        (component, tuple(fold(plain(value)) for value in values))
         for part, component in ((f"{prefix}.family", 1), (f"{prefix}.given", 2))
         for values in query.all(part)
     ]

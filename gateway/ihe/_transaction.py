@@ -65,7 +65,7 @@ class Response(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class V2Services:
-    """What app.py gives."""
+    """What gateway.app gives."""
 
     feed: Feed
     processing_ids: frozenset[str]

@@ -37,7 +37,7 @@ _OWN_THREADS = 32
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the communities are made of; app.py fills it."""
+    """What the communities are made of; gateway.app fills it."""
 
     settings: Settings
     documents: DocumentServices

@@ -30,7 +30,7 @@ from gateway.services.registry.submitting import submit
 from gateway.translate import affinity_domain, code_system, provide_bundle
 from gateway.translate.document_list import DESIGNATION, LIST_TYPES, SOURCE_ID
 from gateway.translate.document_reference import MHD, OID, URI_SYSTEM, UUID, Json
-from gateway.translate.provide_bundle import METADATA, Known, Person, Problem, Provided
+from gateway.translate.provided import METADATA, Known, Person, Problem, Provided
 
 NUMBER: Final = "ITI-65"
 SIMPLIFIED: Final = "ITI-105"

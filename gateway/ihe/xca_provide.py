@@ -75,8 +75,9 @@ def _sent_on(envelope: soap.Envelope, body: etree._Element, community: Community
 
 
 def _joined(errors: list[RegistryError], *, answered: bool) -> Joined:
-    status = ebxml.status_of(tuple(errors), any_result=False)
-    return Joined(Payload(registry_response(status, errors)), tuple(errors), answered, 0)
+    named = tuple(errors)
+    status = ebxml.status_of(named, any_result=False)
+    return Joined(Payload(registry_response(status, named)), named, answered, 0)
 
 
 def refuse(error: RegistryError) -> Payload:

@@ -8,7 +8,7 @@ from gateway.model.document import CodeFilter, ObjectKind
 Face = Literal["dsub", "fhir"]
 Status = Literal["requested", "active", "error", "off"]
 """Of http://hl7.org/fhir/subscription-status; a DSUB subscription is active until it ends."""
-Happening = Literal["handshake", "event", "deactivation"]
+Happening = Literal["handshake", "heartbeat", "event", "deactivation"]
 State = Literal["open", "held", "done", "parked"]
 """held: waits in a pull point until it is fetched; parked: refused or undeliverable, for an operator to see."""
 
@@ -30,6 +30,10 @@ class Filter:
     referenceIdList: tuple[tuple[str, ...], ...] = ()
     """CXi; the inner ones ORed, the outer ones ANDed."""
     sourceId: tuple[str, ...] = ()
+    names: tuple[tuple[int, tuple[str, ...]], ...] = ()
+    """(component of the author's XCN from 1, beginnings of it, ORed), ANDed over one author."""
+    ids: tuple[str, ...] = ()
+    """entryUUID or uniqueId, ORed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,8 @@ class Subscription:
     """Events since it began."""
     error: str = ""
     """Why it is in error, in our own words."""
+    heartbeat_s: int = 0
+    """FHIR: after so much silence it is told that we are still here; 0: never."""
 
 
 class Event(NamedTuple):

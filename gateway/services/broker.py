@@ -35,6 +35,7 @@ from gateway.model.subscription import PULL_POINT, Event, Filter, Notification, 
 from gateway.ports import AuditLog, Identities, Job, Outbox, Registry, Subscriptions
 from gateway.services.policy.access import ScopeOf
 from gateway.services.registry.service import NOTIFY_DOCUMENT, NOTIFY_SUBMISSION
+from gateway.services.search.text import fold
 
 ATTEMPTS: Final = 8
 """Tries before a notification is parked: about an hour and a half in all."""
@@ -62,7 +63,7 @@ Send = Callable[[Told], None]
 
 @dataclass(slots=True)
 class Broker:
-    """Put together by app.py. `subscribe`, `end` and `publish` may be called from any thread, `run_once` from one."""
+    """Put together by gateway.app. `subscribe`, `end` and `publish` may be called from any thread, `run_once` from one."""
 
     subscriptions: Subscriptions
     outbox: Outbox
@@ -102,6 +103,7 @@ class Broker:
     def run_once(self) -> bool:
         """Whether anything was done."""
         done = self._expire()
+        done |= self._beat()
         done |= self.fan_out()
         return self.deliver() or done
 
@@ -166,16 +168,10 @@ class Broker:
 
     def deliver(self) -> bool:
         """Sends what is due. A subscriber whose first notification waits gets none of the later ones before it."""
-        now, worked = self.now(), False
-        waiting: set[str] = set()
-        for one in self.subscriptions.open(_AT_ONCE):
-            if one.subscription in waiting:
-                continue
+        worked = False
+        for one in self.subscriptions.due(self.now(), _AT_ONCE):
             subscription = self.subscriptions.get(one.subscription)
-            if subscription is None or one.due > now or not self._deliver(subscription, one):
-                waiting.add(one.subscription)
-            else:
-                worked = True
+            worked |= subscription is not None and self._deliver(subscription, one)
         return worked
 
     def _deliver(self, subscription: Subscription, one: Notification) -> bool:
@@ -196,7 +192,7 @@ class Broker:
         else:
             self.subscriptions.delivered(one.n)
             self._record(told, 0, one.happening)
-            if one.happening == "handshake":
+            if one.happening == "handshake" or (subscription.status == "error" and one.happening != "deactivation"):
                 self.subscriptions.change(replace(subscription, status="active", error=""))
             return True
         return self._again(told, refused)
@@ -212,6 +208,7 @@ class Broker:
             if told.subscription.face == "fhir" and one.happening != "deactivation":
                 words = "the endpoint refuses notifications" if refused else "the endpoint cannot be reached"
                 self.subscriptions.change(replace(told.subscription, status="error", error=words))
+                self.subscriptions.stop(told.subscription.id)
         return parked
 
     def _told(self, subscription: Subscription, one: Notification) -> Told | None:
@@ -241,6 +238,19 @@ class Broker:
                     self.subscriptions.change(replace(one, status="off"), Event(one.id, "deactivation"))
         return worked
 
+    def _beat(self) -> bool:
+        """Heartbeats to whom nothing was queued for long enough."""
+        now = self.clock.now()
+        silent = [
+            Event(one.id, "heartbeat")
+            for one in self.subscriptions.all("fhir")
+            if one.status == "active" and one.heartbeat_s
+            and self.subscriptions.youngest(one.id) <= instant(now - timedelta(seconds=one.heartbeat_s))
+        ]  # fmt: skip
+        if silent:
+            self.subscriptions.queue((), silent)
+        return bool(silent)
+
     def _record(self, told: Told, outcome: int, detail: str) -> None:
         """110106 Export (ITI TF-2: 3.53.5.1)."""
         number = "ITI-53" if told.subscription.face == "dsub" else "ITI-112"
@@ -267,6 +277,10 @@ def matches(wanted: Filter, made: RegistryObject) -> bool:
         persons = [author.person for author in made.author]
         if not any(_like(pattern, person) for pattern in wanted.authorPerson for person in persons):
             return False
+    if wanted.names and not _named(made, wanted.names):
+        return False
+    if wanted.ids and made.entryUUID not in wanted.ids and made.uniqueId not in wanted.ids:
+        return False
     if wanted.sourceId and not (isinstance(made, SubmissionSet) and made.sourceId in wanted.sourceId):
         return False
     held = made.referenceIdList if isinstance(made, DocumentEntry) else ()
@@ -277,6 +291,16 @@ def _has_code(made: RegistryObject, attribute: str, wanted: CodeFilter) -> bool:
     value: Code | tuple[Code, ...] = getattr(made, attribute, ())
     codes = value if isinstance(value, tuple) else (value,)
     return any(code.code == word and scheme in ("", code.scheme) for code in codes for word, scheme in wanted.values)
+
+
+def _named(made: RegistryObject, wanted: tuple[tuple[int, tuple[str, ...]], ...]) -> bool:
+    """Whether one author has parts that begin so, case and width aside (MHD author.given, author.family)."""
+    if not isinstance(made, DocumentEntry | SubmissionSet):
+        return False
+    persons = [author.person.split("^") for author in made.author]
+    return any(
+        all(at <= len(parts) and fold(parts[at - 1]).startswith(values) for at, values in wanted) for parts in persons
+    )
 
 
 def _like(pattern: str, text: str) -> bool:

@@ -38,7 +38,7 @@ def spool() -> BinaryIO:
 
 @dataclass(frozen=True, slots=True)
 class DocumentServices:
-    """The parts the XDS and XCA transactions work with; app.py fills it in."""
+    """The parts the XDS and XCA transactions work with; gateway.app fills it in."""
 
     documents: Documents
     objects: Registry

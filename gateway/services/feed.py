@@ -92,7 +92,7 @@ class Act:
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """Put together by app.py. Safe to call from many threads; messages of one patient have to come one by one."""
+    """Put together by gateway.app. Safe to call from many threads; messages of one patient have to come one by one."""
 
     keeping: Keeping
     audit: AuditLog

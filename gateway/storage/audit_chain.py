@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 
 from gateway.errors import Unavailable
 from gateway.model.audit import Checkpoint
-from gateway.storage.engines import Driver
+from gateway.storage.engines import Driver, driver_of
 from gateway.storage.schema import audit, audit_chain, audit_checkpoint
 from gateway.storage.writer import Writer
 
@@ -24,6 +24,8 @@ FIRST = bytes(32)
 STEP = 5_000
 """Records of one transaction when a trail of before the chain is closed."""
 
+_ALL = 2**31
+"""More records than a transaction writes."""
 _COLUMNS = ", ".join(f'"{column.name}"' for column in audit.columns)
 _MORE = [column.name for column in audit.columns].index("more")
 
@@ -33,7 +35,7 @@ def leaf(row: Sequence[Any], before: bytes) -> bytes:
     return hashlib.sha256(b"\x00" + orjson.dumps([row[0], before.hex(), *row[1:]])).digest()
 
 
-def seal(driver: Driver, limit: int = -1) -> int:
+def seal(driver: Driver, limit: int = _ALL) -> int:
     """Closes the chain over what was recorded since. Returns how many records that were."""
     last = driver.row("SELECT n, hash FROM audit_chain ORDER BY n DESC LIMIT 1")
     n, before = last or (0, FIRST)
@@ -44,11 +46,21 @@ def seal(driver: Driver, limit: int = -1) -> int:
     for row in rows:
         before = leaf(row, before)
         links.append((row[0], before))
-        if '"patients":' in row[_MORE]:
-            persons += [(eid, row[0]) for eid in orjson.loads(row[_MORE])["patients"]]
+        persons += [(eid, row[0]) for eid in _persons(row[_MORE])]
     driver.insert(audit_chain, links)
     driver.many("INSERT INTO audit_patient (eid, n) VALUES (?, ?) ON CONFLICT DO NOTHING", persons)
     return len(rows)
+
+
+def _persons(more: str) -> Sequence[str]:
+    """Persons whose data an answer held, from the column `more`; none when it is no longer what we wrote."""
+    if '"patients":' not in more:
+        return ()
+    try:
+        found = orjson.loads(more)["patients"]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return ()
+    return found if isinstance(found, list) and all(isinstance(one, str) for one in found) else ()
 
 
 def seal_older(writer: Writer) -> None:
@@ -66,32 +78,26 @@ class AuditChain:
 
     def hashes(self, after: int, limit: int) -> list[tuple[int, bytes]]:
         """(number, hash) of the records after one."""
-        with self._engine.connect() as connection:
-            rows = connection.exec_driver_sql(
-                "SELECT n, hash FROM audit_chain WHERE n > ? ORDER BY n LIMIT ?", (after, limit)
-            )
-            return [(row[0], row[1]) for row in rows]
+        rows = self._rows("SELECT n, hash FROM audit_chain WHERE n > ? ORDER BY n LIMIT ?", (after, limit))
+        return [(row[0], row[1]) for row in rows]
 
     def size(self) -> int:
-        with self._engine.connect() as connection:
-            return int(connection.exec_driver_sql("SELECT coalesce(max(n), 0) FROM audit_chain").scalar_one())
+        return int(self._rows("SELECT coalesce(max(n), 0) FROM audit_chain")[0][0])
 
     def broken(self) -> Iterator[str]:
         """What is wrong with records and chain, in words; nothing when they agree. Reads everything once, in pages."""
-        before, n = FIRST, 0
+        before, n, size = FIRST, 0, self.size()  # first: the node may be at work and the trail grow
         while True:
-            with self._engine.connect() as connection:
-                rows = connection.exec_driver_sql(
-                    f"SELECT {_COLUMNS}, (SELECT hash FROM audit_chain c WHERE c.n = audit.n) FROM audit"
-                    " WHERE n > ? ORDER BY n LIMIT ?",
-                    (n, STEP),
-                ).all()
+            rows = self._rows(
+                f"SELECT {_COLUMNS}, (SELECT hash FROM audit_chain c WHERE c.n = audit.n) FROM audit"
+                " WHERE n > ? ORDER BY n LIMIT ?",
+                (n, STEP),
+            )
             for *row, stored in rows:
                 if row[0] != n + 1:
                     yield f"records {n + 1} to {row[0] - 1} are missing"
-                    with self._engine.connect() as connection:
-                        found = connection.exec_driver_sql("SELECT hash FROM audit_chain WHERE n = ?", (row[0] - 1,))
-                        before = found.scalar_one_or_none() or before
+                    found = self._rows("SELECT hash FROM audit_chain WHERE n = ?", (row[0] - 1,))
+                    before = found[0][0] if found else before
                 n = row[0]
                 expected = leaf(row, before)
                 if stored is None:
@@ -101,14 +107,44 @@ class AuditChain:
                 before = stored or expected
             if len(rows) < STEP:
                 break
-        if (size := self.size()) > n:
+        if size > n:
             yield f"records {n + 1} to {size} are missing"
+        yield from self._beside()
+
+    def _beside(self) -> Iterator[str]:
+        """What stands beside the chain: numbers before the first, links without a record, and the index of persons, by
+        which accesses are found. A row taken from the index would hide an access as well as a record taken away."""
+        with self._engine.connect() as connection:
+            for (n,) in connection.exec_driver_sql("SELECT n FROM audit WHERE n < 1 ORDER BY n"):
+                yield f"record {n} was inserted"
+            for (n,) in connection.exec_driver_sql("SELECT n FROM audit_chain WHERE n < 1 ORDER BY n"):
+                yield f"link {n} was inserted"
+        after = 0
+        while True:
+            with self._engine.connect() as connection:
+                rows = connection.exec_driver_sql(
+                    "SELECT n, more FROM audit WHERE n > ? ORDER BY n LIMIT ?", (after, STEP)
+                ).all()
+                if not rows:
+                    break
+                held = connection.exec_driver_sql(
+                    "SELECT n, eid FROM audit_patient WHERE n > ? AND n <= ?", (after, rows[-1][0])
+                ).all()
+            after = rows[-1][0]
+            said = {(n, eid) for n, more in rows for eid in _persons(more)}
+            for n in sorted({n for n, _ in said ^ {(row[0], row[1]) for row in held}}):
+                yield f"the index of persons was altered at record {n}"
+        with self._engine.connect() as connection:
+            for (n,) in connection.exec_driver_sql(
+                "SELECT DISTINCT n FROM audit_patient p WHERE n < 1 OR NOT EXISTS (SELECT 1 FROM audit a WHERE a.n = p.n)"
+                " ORDER BY n"
+            ):
+                yield f"the index of persons was altered at record {n}"
 
     def checkpoints(self) -> list[Checkpoint]:
         """Oldest first."""
-        with self._engine.connect() as connection:
-            rows = connection.exec_driver_sql("SELECT size, recorded, root, note FROM audit_checkpoint ORDER BY size")
-            return [Checkpoint(*row) for row in rows]
+        rows = self._rows("SELECT size, recorded, root, note FROM audit_checkpoint ORDER BY size")
+        return [Checkpoint(*row) for row in rows]
 
     def keep(self, checkpoint: Checkpoint) -> None:
         def act(driver: Driver) -> None:
@@ -118,3 +154,7 @@ class AuditChain:
         if self._writer is None:
             raise Unavailable("this trail is open for reading only")
         self._writer.run(act)
+
+    def _rows(self, sql: str, values: Sequence[object] = ()) -> list[Any]:
+        with self._engine.connect() as connection:
+            return driver_of(connection).rows(sql, values)

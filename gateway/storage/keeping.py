@@ -162,7 +162,7 @@ def _apply(
 
     messages = [message for _, message in batch.new]
     patients = {message.patient: (message.person.ids[0], message.facility) for message in messages if message.patient}
-    register_patients(driver, patients, derive)
+    register_patients(driver, patients, derive, batch.persons)
     eid_of = eids(driver, patients)
 
     stays = _stays(driver, derive, batch, turned)

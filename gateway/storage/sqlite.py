@@ -38,6 +38,9 @@ class Sqlite:
         if url.database:
             Path(url.database).parent.mkdir(parents=True, exist_ok=True)
 
+    def there(self, url: URL) -> bool:
+        return not url.database or Path(url.database).is_file()
+
     def settle(self, connection: Connection) -> None:
         """Nothing: text is compared byte by byte."""
 

@@ -151,7 +151,7 @@ class Registry:
         action: str = "urn:ihe:iti:2007:RegistryStoredQuery",
     ) -> etree._Element:
         body = ebxml.adhoc_query_request(query, "", return_type, slots)
-        services = replace(self.services, scope_of=lambda caller: self.scope)
+        services = replace(self.services, scope_of=lambda caller, transaction: self.scope)
         data = io.BytesIO(request(action, body))
         return answer_body(ihe.dispatch("/xds/registry", soap.MEDIA_TYPE, data, services, Caller(node="tester")))
 
@@ -176,7 +176,7 @@ def registry(folder: Path) -> Iterator[Registry]:
         parts.registering.run(_submit)
         services = DocumentServices(
             parts.documents, parts.registry, parts.blobs, parts.identities, _NoAudit(),
-            home=HOME, affinity_domain=DOMAIN, repository=REPOSITORY, scope_of=lambda caller: UNRESTRICTED,
-            registry=RegistryServices(parts.registering, parts.blobs, REPOSITORY),
+            home=HOME, affinity_domain=DOMAIN, repository=REPOSITORY, scope_of=lambda caller, transaction: UNRESTRICTED,
+            changing=RegistryServices(parts.registering, parts.blobs, REPOSITORY),
         )  # fmt: skip
         yield Registry(parts, services)

@@ -60,7 +60,7 @@ class Dsub:
     caller: Caller = field(default_factory=lambda: Caller(node="a"))
 
     def ask(self, action: str, body: str, to: str = "http://x/dsub") -> tuple[int, etree._Element | None]:
-        services = DsubServices(self.broker, self.node.parts.audit, lambda caller: UNRESTRICTED)
+        services = DsubServices(self.broker, self.node.parts.audit, lambda caller, transaction: UNRESTRICTED)
         data = soap.request(action, "urn:uuid:00000000-0000-4000-8000-000000000001", to, body.encode())
         answer = ihe.dispatch("/dsub", soap.MEDIA_TYPE, io.BytesIO(data), services, self.caller)
         content = b"".join(answer.body)
@@ -112,7 +112,7 @@ def dsub(tmp_path: Path) -> Iterator[Dsub]:
     with face(tmp_path, "ADT-00", clock=Clock(lambda: time[0])) as node:
         made = app.Node(node.settings, node.parts, Clock(lambda: time[0])).broker()
         consumer = Consumer()
-        send = iti53.sender(consumer, made.chance, made.base, "urn:oid:1.2.3")  # type: ignore[arg-type]
+        send = iti53.sender(consumer, made.base, "urn:oid:1.2.3")  # type: ignore[arg-type]
         broker = replace(made, send={"dsub": send})
         broker.fan_out()  # what came as files
         yield Dsub(node, broker, consumer, time)
@@ -230,7 +230,7 @@ def test_who_is_away_is_asked_again_and_then_parked(dsub: Dsub) -> None:
     dsub.later(3600)
     dsub.broker.run_once()
     assert dsub.broker.subscriptions.requeue(first.n) and dsub.broker.run_once()
-    assert dsub.broker.subscriptions.open(9) == []
+    assert dsub.broker.subscriptions.counts()["open"] == 0
 
 
 def test_a_refusal_is_parked_sooner(dsub: Dsub) -> None:
@@ -245,7 +245,7 @@ def test_a_refusal_is_parked_sooner(dsub: Dsub) -> None:
 
 def test_what_the_subscriber_may_not_see_is_not_told(dsub: Dsub) -> None:
     dsub.subscribe()
-    blind = replace(dsub.broker, scope_of=lambda caller: Scope(frozenset(), None))
+    blind = replace(dsub.broker, scope_of=lambda caller, transaction: Scope(frozenset(), None))
     dsub.register(1)
     blind.run_once()
     assert dsub.consumer.sent == []

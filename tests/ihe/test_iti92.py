@@ -7,7 +7,8 @@ import pytest
 
 from gateway.codec.ebxml_submit import RMU
 from gateway.ihe import iti42, iti92
-from tests.registry_parts import Registry, body, document, folder, member, registry, simple, submission_set
+from gateway.model.document import APPROVED, DEPRECATED, UPDATE_STATUS
+from tests.registry_parts import Registry, body, document, folder, link, member, registry, simple, submission_set
 
 T = iti92.TRANSACTION
 
@@ -51,3 +52,11 @@ def test_documents_only(node: Registry) -> None:
     made = folder(node.patient, logicalID=held.entryUUID, title="renamed")
     request = body(member("Folder1", "", ("PreviousVersion", "1")), made, submission_set(node.patient, 9))
     assert node.codes(T, request) == ["XDSObjectTypeError"]
+
+
+def test_neither_status_nor_associations(node: Registry) -> None:
+    entry = node.one("1.2.3.1").entryUUID
+    slots = (("OriginalStatus", APPROVED), ("NewStatus", DEPRECATED))
+    sent = body(link(UPDATE_STATUS, "SubmissionSet01", entry, *slots), submission_set(node.patient, 9))
+    assert node.codes(T, sent) == ["UnmodifiableMetadataError"]
+    assert node.status("1.2.3.1") == ["Approved"]

@@ -81,7 +81,7 @@ def state(store: Storage) -> dict[str, Any]:
         "patients": "SELECT patient, authority, value, eid FROM identity_patient",
         "blobs": "SELECT sha256 FROM blob",
         # Links that came and went on the way were told to their subscribers when they did.
-        "jobs": "SELECT kind, payload FROM outbox WHERE kind <> 'identity-changed'",
+        "jobs": "SELECT kind, payload FROM outbox WHERE kind NOT IN ('identity-changed', 'xad-pid-changed')",
     }
     with store.engine.connect() as connection:
         return {name: sorted(map(tuple, connection.execute(text(sql))), key=repr) for name, sql in queries.items()}

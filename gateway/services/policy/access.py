@@ -22,7 +22,7 @@ class ScopeOf(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Put together by app.py."""
+    """Put together by gateway.app."""
 
     policy: Policy
     identities: Identities
