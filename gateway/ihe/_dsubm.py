@@ -8,13 +8,13 @@ from uuid import UUID, uuid5
 
 from gateway.codec import fhir
 from gateway.errors import UnknownResource
-from gateway.ihe import iti66
+from gateway.ihe import iti66, iti67
 from gateway.ihe._mhd import MhdServices
 from gateway.model.caller import Caller, Scope
 from gateway.model.document import ObjectKind, StoredEntry
 from gateway.model.subscription import Notification, Subscription
+from gateway.services import document_references
 from gateway.services.broker import Broker
-from gateway.services.document_references import shown
 from gateway.translate.document_reference import UUID as URN
 from gateway.translate.document_reference import Json
 
@@ -137,7 +137,7 @@ def address(stored: StoredEntry, topic: str, base: str) -> str:
 def resource(stored: StoredEntry, topic: str, base: str, services: MhdServices, scope: Scope) -> Json:
     """The object as MHD shows it."""
     if TOPICS[topic].kind == "document":
-        return shown([stored], base, services.documents, scope)[0]
+        return document_references.shown([stored], base, services.documents, scope)[0]
     return iti66.shown([stored], base, services, scope)[0]
 
 
