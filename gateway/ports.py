@@ -428,6 +428,10 @@ class Memory(Protocol):
 
     def get(self, kind: str, key: Sequence[str], now: str) -> str | None: ...
 
+    def claim(self, kind: str, key: Sequence[str], value: str, now: str, until: str) -> tuple[str, bool]:
+        """(value that stands, whether it is this one): the first to claim a key has it until its time is over, whichever
+        process asks. Returns after the commit; nothing claimed is dropped before its time."""
+
     def drop(self, kind: str, key: Sequence[str]) -> bool:
         """This key and all it begins; whether there was any."""
 
@@ -457,18 +461,30 @@ class Subscriptions(Protocol):
     def queue(self, jobs: Sequence[int], events: Sequence[Event]) -> None:
         """Finishes outbox jobs and queues what follows from them, in one commit."""
 
-    def open(self, limit: int) -> list[Notification]:
-        """What has to be delivered, oldest first, due or not."""
+    def due(self, now: str, limit: int) -> list[Notification]:
+        """The first open one of each subscription, where it is due: one who is away holds up nobody else."""
 
     def delivered(self, n: int) -> None: ...
 
     def failed(self, n: int, due: str, *, parked: bool) -> None:
         """Counts one more attempt."""
 
-    def parked(self) -> list[Notification]: ...
+    def stop(self, subscription: str) -> None:
+        """Parks what is open for it."""
+
+    def youngest(self, subscription: str) -> str:
+        """When the last of its notifications was queued (instant); "" when there is none."""
+
+    def parked(self, limit: int = 1000) -> list[Notification]: ...
+
+    def counts(self) -> dict[str, int]:
+        """State -> notifications; `done` are not counted."""
 
     def requeue(self, n: int) -> bool:
         """Opens a parked one again; False when it is none."""
+
+    def drop(self, n: int) -> bool:
+        """Gives a parked one up; False when it is none."""
 
     def held(self, subscriptions: Sequence[str], limit: int) -> list[Notification]:
         """What a pull point holds, oldest first."""
@@ -550,7 +566,7 @@ class Describing:
 
 @dataclass(frozen=True, slots=True)
 class Derivations:
-    """Pure functions of the layers above that storage calls inside its transaction. app.py hands them in."""
+    """Pure functions of the layers above that storage calls inside its transaction. gateway.app hands them in."""
 
     reindex: Callable[[bytes, int, str], Kept]
     """(body, rank, logical id of the patient) -> index values, when an older body is shown again."""

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
 
@@ -70,13 +71,13 @@ def federate(node: app.Node, asked: FederatedQuestion) -> dict[str, Any]:
 
 
 def test_the_version_is_the_one_of_the_package_or_says_that_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app, "version", lambda name: {"musubi-gateway": "9.8.7"}[name])
+    monkeypatch.setattr(app.configured, "version", lambda name: {"musubi-gateway": "9.8.7"}[name])
     assert app.software_version() == "9.8.7"
 
     def missing(name: str) -> str:
-        raise app.PackageNotFoundError(name)
+        raise PackageNotFoundError(name)
 
-    monkeypatch.setattr(app, "version", missing)
+    monkeypatch.setattr(app.configured, "version", missing)
     assert app.software_version() == "0+unknown"
 
 

@@ -177,7 +177,7 @@ def running(federation: Federation, **clock: Any) -> Iterator[Running]:
     settings = federation.settings
     with app.storage(settings) as parts:
         made_clock, chance = Clock(**clock), Chance()
-        enforced = enforcement(settings, parts.audit, made_clock, chance)
+        enforced = enforcement(settings, parts.audit, made_clock, chance, parts.memory)
         node = app.Node(settings, parts, made_clock, chance, enforced)
         server = HttpServer(settings, create_app(node.http({"http": lambda: True})), enforced.guard())
         thread = threading.Thread(target=server.run)

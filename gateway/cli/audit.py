@@ -56,7 +56,7 @@ def _verify(trail: Any, settings: Any, file: Path | None, key: Path | None, as_j
     ):
         file = settings.directory / settings.audit.checkpoint_file
     if file is not None:
-        notes += notes_in(file.read_text(encoding="utf-8"))
+        notes += notes_in(file.read_text(encoding="utf-8", errors="replace"))
     found = [*trail.broken(), *faults(trail, dict.fromkeys(notes), signed_by)]
     if as_json:
         print_json({"records": trail.size(), "checkpoints": len(notes), "findings": found})

@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import Final
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID
@@ -27,6 +27,10 @@ DEMO_ORGANIZATION: Final = "Musubi demo, trust nothing"
 
 CLIENT: Final = ExtendedKeyUsageOID.CLIENT_AUTH
 SERVER: Final = ExtendedKeyUsageOID.SERVER_AUTH
+_UNREADABLE: Final = (
+    x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, UnsupportedAlgorithm, ValueError,
+)  # fmt: skip
+"""What asking a certificate for a part of it raises. Only ValueError is one of Python's own."""
 _CURVES: Final = ("secp256r1", "secp384r1")
 
 
@@ -45,9 +49,11 @@ def read_der(data: bytes) -> x509.Certificate:
     if len(data) > MAX_DER_BYTES:
         raise BadInput(f"a certificate larger than {MAX_DER_BYTES} bytes")
     try:
-        return x509.load_der_x509_certificate(data)
-    except ValueError:
+        found = x509.load_der_x509_certificate(data)
+        found.public_key()  # a key of a kind nobody here knows makes it no certificate, rather than an error later
+    except (ValueError, UnsupportedAlgorithm):
         raise BadInput("not a certificate") from None
+    return found
 
 
 def read_lists(data: bytes) -> tuple[x509.CertificateRevocationList, ...]:
@@ -86,7 +92,10 @@ def strong(certificate: x509.Certificate) -> bool:
         strong_key = key.key_size >= 2048
     else:
         strong_key = isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in _CURVES
-    algorithm = certificate.signature_hash_algorithm
+    try:
+        algorithm = certificate.signature_hash_algorithm
+    except UnsupportedAlgorithm:
+        return False
     return strong_key and algorithm is not None and algorithm.name in ("sha256", "sha384", "sha512")
 
 
@@ -95,7 +104,7 @@ def may_be(certificate: x509.Certificate, usage: x509.ObjectIdentifier) -> bool:
     nothing to us."""
     try:
         found = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+    except _UNREADABLE:
         return False
     return usage in found
 
@@ -103,7 +112,7 @@ def may_be(certificate: x509.Certificate, usage: x509.ObjectIdentifier) -> bool:
 def _names(certificate: x509.Certificate) -> x509.SubjectAlternativeName | tuple[()]:
     try:
         return certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+    except _UNREADABLE:
         return ()
 
 

@@ -17,6 +17,15 @@ MAX_BYTES: Final = 16 * 1024 * 1024
 MAX_DEPTH: Final = 64
 """Objects and arrays inside one another. FHIR's deepest sensible resource (a Questionnaire) needs about 30."""
 
+MAX_KEY: Final = 256
+"""Characters of a key."""
+MAX_ARRAY: Final = 100_000
+MAX_NUMBER: Final = 40
+"""Digits of a number; of a whole one MAX_INTEGER."""
+MAX_INTEGER: Final = 20
+MAX_POWER: Final = 30
+"""Powers of ten of a number that is sent to us."""
+
 _LEAD: Final = ("resourceType", "id", "meta")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _MAX_EXPONENT: Final = 400
@@ -77,6 +86,41 @@ def parse(data: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         raise BadInput("not JSON that can be read without loss") from None
     return result
+
+
+def received(data: bytes) -> dict[str, Any]:
+    """`parse` for what somebody sent, with the bounds of a request on top: a stored resource may be larger than what one
+    is asked to take. Raises BadInput, LimitExceeded."""
+    value = parse(data)
+    level: list[Any] = [value]
+    while level:
+        below: list[Any] = []
+        for one in level:
+            if isinstance(one, dict):
+                if any(len(key) > MAX_KEY for key in one):
+                    raise LimitExceeded(f"JSON with a key longer than {MAX_KEY} characters")
+                below.extend(one)
+                below.extend(one.values())
+            elif isinstance(one, list):
+                if len(one) > MAX_ARRAY:
+                    raise LimitExceeded(f"JSON with an array longer than {MAX_ARRAY}")
+                below.extend(one)
+            elif isinstance(one, str):
+                if "\0" in one:
+                    raise BadInput("a JSON string with NUL")
+            else:
+                _check_number(one)
+        level = below
+    return value
+
+
+def _check_number(value: object) -> None:
+    if not isinstance(value, Decimal):
+        return
+    _, digits, exponent = value.as_tuple()
+    whole = exponent == 0 and len(digits) > MAX_INTEGER
+    if whole or len(digits) > MAX_NUMBER or abs(value.adjusted()) > MAX_POWER:
+        raise LimitExceeded("a number longer, larger or finer than is read")
 
 
 def deeper(value: dict[str, Any], levels: int) -> bool:

@@ -17,6 +17,7 @@ from joserfc import jws, jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, RSAKey, import_key
 
+from gateway.codec import fhir
 from gateway.errors import BadInput
 
 ALGORITHMS: Final = ("RS256", "RS384", "ES256", "ES384")
@@ -27,6 +28,8 @@ MAX_KEYS: Final = 100
 
 _COMPACT: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
 _MAX_DEPTH: Final = 16
+_NO_TEXT: Final = re.compile(rb"\\u(0000|[dD][89a-fA-F])")
+_UNWRITABLE: Final = re.compile("[\x00\ud800-\udfff]")
 _LATEST: Final = 253402300799
 """Seconds of the year 9999: later ones are no time."""
 
@@ -160,7 +163,7 @@ def check(claims: Claims, expected: Expected) -> None:
         raise BadToken("for another audience")
     now, skew = expected.now, expected.skew
     ends = instant(claims, "exp")
-    if now >= ends + skew:
+    if ends <= now - skew:  # never ends + skew: after the last second of the year 9999 there is none
         raise BadToken("expired")
     begins = instant(claims, "iat") if expected.issued or "iat" in claims else now
     if begins > now + skew:
@@ -217,8 +220,10 @@ def _object(data: bytes) -> dict[str, Any]:
         found = json.loads(data.decode("utf-8"), object_pairs_hook=_once, parse_constant=_no_constant)
     except (ValueError, RecursionError):
         raise BadInput("not JSON") from None
-    if not isinstance(found, dict) or _depth(found) > _MAX_DEPTH:
+    if not isinstance(found, dict) or fhir.deeper(found, _MAX_DEPTH):
         raise BadInput("not a JSON object")
+    if _NO_TEXT.search(data) and not _is_text(found):
+        raise BadInput("half a surrogate pair or a NUL")
     return found
 
 
@@ -233,6 +238,9 @@ def _no_constant(name: str) -> None:
     raise ValueError(name)
 
 
-def _depth(value: Any) -> int:
-    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return 1 + max(map(_depth, inside), default=0)
+def _is_text(value: Any) -> bool:
+    """Whether all its texts can be written in UTF-8 and kept in every database. Not for deep values."""
+    if isinstance(value, str):
+        return not _UNWRITABLE.search(value)
+    inside = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return all(map(_is_text, inside))

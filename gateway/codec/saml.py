@@ -211,7 +211,7 @@ def _check_timestamp(security: etree._Element, trust: Trust) -> None:
                 raise fault("InvalidSecurity", f"two {tag} in the timestamp")
             for value in values:
                 at = time_of(value.text, f"Timestamp/{tag}")
-                if late and at + trust.skew <= trust.now:
+                if late and at <= trust.now - trust.skew:
                     raise fault("MessageExpired", "Timestamp/Expires is over")
                 if not late and at > trust.now + trust.skew:
                     raise fault("MessageExpired", "Timestamp/Created is to come")

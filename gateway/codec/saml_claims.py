@@ -159,14 +159,15 @@ def _conditions(
     assertion: etree._Element, conditions: etree._Element, limits: Limits
 ) -> tuple[datetime, datetime, bool]:
     """(NotBefore, NotOnOrAfter, OneTimeUse)"""
-    now, skew = limits.now, limits.skew
-    if time_of(assertion.get("IssueInstant"), "IssueInstant") > now + skew:
+    # The skew is put to now, never to what was sent: 9999-12-31 is a date people write, and a minute more is none.
+    earliest, latest = limits.now - limits.skew, limits.now + limits.skew
+    if time_of(assertion.get("IssueInstant"), "IssueInstant") > latest:
         raise fault("InvalidSecurityToken", "issued in the future")
     begins = time_of(conditions.get("NotBefore"), "NotBefore")
     ends = time_of(conditions.get("NotOnOrAfter"), "NotOnOrAfter")
-    if now >= ends + skew:
+    if ends <= earliest:
         raise fault("MessageExpired", "the assertion is over")
-    if now < begins - skew:
+    if begins > latest:
         raise fault("InvalidSecurityToken", "the assertion is not valid yet")
     if not timedelta() < ends - begins <= LONGEST:
         raise fault("InvalidSecurityToken", "valid for longer than is taken")
@@ -224,9 +225,9 @@ def _confirm(confirmation: etree._Element, lifetime: timedelta, limits: Limits) 
 
 def _confirmation_times(data: etree._Element, limits: Limits, *, required: bool) -> None:
     begins, ends = data.get("NotBefore"), data.get("NotOnOrAfter")
-    if begins is not None and limits.now < time_of(begins, "NotBefore") - limits.skew:
+    if begins is not None and time_of(begins, "NotBefore") > limits.now + limits.skew:
         raise fault("InvalidSecurityToken", "the confirmation is not valid yet")
-    if (required or ends is not None) and limits.now >= time_of(ends, "NotOnOrAfter") + limits.skew:
+    if (required or ends is not None) and time_of(ends, "NotOnOrAfter") <= limits.now - limits.skew:
         raise fault("MessageExpired", "the confirmation is over")
 
 
@@ -236,7 +237,7 @@ def _authentication(statement: etree._Element, limits: Limits) -> tuple[datetime
     if at > limits.now + limits.skew:
         raise fault("InvalidSecurityToken", "authenticated in the future")
     ends = statement.get("SessionNotOnOrAfter")
-    if ends is not None and limits.now >= time_of(ends, "SessionNotOnOrAfter") + limits.skew:
+    if ends is not None and time_of(ends, "SessionNotOnOrAfter") <= limits.now - limits.skew:
         raise fault("MessageExpired", "the session is over")
     classes = _children(_only(_children(statement), _CONTEXT)).get(_CLASS, [])
     if len(classes) != 1 or len(classes[0]) or not (classes[0].text or "").strip():

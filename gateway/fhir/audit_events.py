@@ -64,7 +64,7 @@ def search(request: FhirRequest, services: Trail) -> Told:
         elif name == "_cursor" and value.isascii() and value.isdigit():
             wanted = wanted._replace(after=int(value[:15]))
         elif name not in _IGNORED:
-            raise InvalidParameter(f"{name[:64]} is not searched on AuditEvent")
+            raise InvalidParameter("AuditEvent is not searched by one of these parameters")
     if not dated:
         raise MissingParameter("date is required (ITI TF-2: 3.81.4.1.2)")
     found = services.trail.search(wanted)

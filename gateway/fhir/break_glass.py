@@ -75,7 +75,7 @@ def _patient(given: Any, persons: Persons) -> PatientId:
 
 def parameters_in(data: bytes) -> Mapping[str, Any]:
     """The body; a plain JSON object will do. Raises BadInput."""
-    found = fhir.parse(data) if data else None
+    found = fhir.received(data) if data else None
     if not isinstance(found, dict):
         raise BadInput("the body is no JSON object")
     return found

@@ -91,7 +91,7 @@ def search(desk: ConsentDesk, request: FhirRequest, scope: Scope) -> Told:
         elif name == "_cursor" and value.isascii() and value.isdigit():
             after = int(value[:15])
         elif name not in _IGNORED:
-            raise InvalidParameter(f"{name[:64]} is not searched on Consent")
+            raise InvalidParameter("Consent is not searched by one of these parameters")
     if scope.patients is not None:
         eids = set(scope.patients) if eids is None else eids & scope.patients
     found = desk.consents.find(sorted(eids) if eids is not None else None, active, ids, after, count + 1)

@@ -38,7 +38,7 @@ def resource_in(request: FhirRequest, parse_xml: Parse, max_bytes: int = MAX_BOD
     if kind in XML_NAMES:
         found: Any = parse_xml(request.body)
     elif kind in JSON_NAMES or not kind:
-        found = fhir.parse(request.body)
+        found = fhir.received(request.body)
     else:
         raise Refused(415, "not-supported", f"a resource is sent as {FHIR_JSON} or {FHIR_XML}")
     if not isinstance(found, dict) or not isinstance(found.get("resourceType"), str):

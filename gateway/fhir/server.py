@@ -8,7 +8,7 @@
     GET, POST /Patient/$ihe-pix          ITI-83
     POST /Patient/$match                 ITI-119
     PUT, DELETE /Patient?identifier=     ITI-104
-    and the transactions of gateway/ihe that app.py attaches (MHD, DSUBm)
+    and the transactions of gateway/ihe that gateway.app attaches (MHD, DSUBm)
 
 Other writing interactions come with a later version; they are answered 405. HEAD is GET without the body.
 """
@@ -55,7 +55,7 @@ Permit = faces.Permit
 
 @dataclass(frozen=True, slots=True)
 class FhirServices:
-    """What the handlers work with; app.py fills it."""
+    """What the handlers work with; gateway.app fills it."""
 
     resources: Resources
     audit: AuditLog

@@ -1,5 +1,5 @@
 """What an IHE transaction on plain FHIR is to the server: MHD, DSUBm. The modules are in gateway/ihe, above this package,
-and are handed in by app.py; PIXm and PDQm, which are interactions with Patient, are in this package."""
+and are handed in by gateway.app; PIXm and PDQm, which are interactions with Patient, are in this package."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field

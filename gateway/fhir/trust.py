@@ -23,7 +23,7 @@ class Permit(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TrustFaces:
-    """Put together by app.py."""
+    """Put together by gateway.app."""
 
     consents: ConsentDesk
     emergencies: EmergencyDesk

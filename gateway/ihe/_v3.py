@@ -88,7 +88,7 @@ class Correlation(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class V3Services:
-    """The parts the v3 transactions work with; app.py fills it in."""
+    """The parts the v3 transactions work with; gateway.app fills it in."""
 
     persons: Persons
     audit: AuditLog

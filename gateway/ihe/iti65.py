@@ -24,12 +24,13 @@ from gateway.ihe._mhd import MhdServices
 from gateway.ihe._soap import repository_error
 from gateway.model.caller import UNRESTRICTED, Caller, Scope
 from gateway.model.identity import PatientId
+from gateway.services.document_references import shown
 from gateway.services.registry.service import Submission, Submitted
 from gateway.services.registry.submitting import submit
 from gateway.translate import affinity_domain, code_system, provide_bundle
 from gateway.translate.document_list import DESIGNATION, LIST_TYPES, SOURCE_ID
 from gateway.translate.document_reference import MHD, OID, URI_SYSTEM, UUID, Json
-from gateway.translate.provide_bundle import METADATA, Known, Person, Problem, Provided
+from gateway.translate.provided import METADATA, Known, Person, Problem, Provided
 
 NUMBER: Final = "ITI-65"
 SIMPLIFIED: Final = "ITI-105"
@@ -87,7 +88,7 @@ def publish(services: MhdServices, request: FhirRequest, caller: Caller, scope: 
     rows = services.documents.documents.by_entry_uuid((uuid,), scope)
     if not rows or "return=minimal" in request.headers.get("prefer", ""):
         return FhirResponse(201, headers)
-    return json_answer(201, fhir.render(iti67.shown(rows, request.base, services, scope)[0]), headers)
+    return json_answer(201, fhir.render(shown(rows, request.base, services.documents, scope)[0]), headers)
 
 
 # -- what was sent ---------------------------------------------------------------------------------------------------

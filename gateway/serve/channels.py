@@ -17,6 +17,8 @@ from waitress.channel import HTTPChannel  # type: ignore[import-untyped]
 from waitress.server import TcpWSGIServer  # type: ignore[import-untyped]
 from waitress.task import ErrorTask, WSGITask  # type: ignore[import-untyped]
 
+from gateway.serve.request_head import Parser
+
 HANDSHAKE_S: Final = 10.0
 HEADER_S: Final = 10.0
 BODY_S: Final = 120.0
@@ -68,6 +70,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
     task_class = _Task
     error_task_class = ErrorTask
+    parser_class = Parser
     certificate: bytes | None = None
     _begun_s: float = 0.0
     """When the request on its way began; 0 when there is none."""

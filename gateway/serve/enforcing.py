@@ -1,9 +1,9 @@
-"""The parts of enforced mode, put together once a process: what app.py hands to the listeners and to whoever asks peers."""
+"""The parts of enforced mode, put together once a process: what gateway.app hands to the listeners and to whoever asks peers."""
 
 import logging
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import requests
 
@@ -13,7 +13,7 @@ from gateway.ihe._v2 import Replies
 from gateway.model.audit import AuditRecord
 from gateway.model.caller import Caller
 from gateway.model.clock import Chance, Clock
-from gateway.ports import AuditLog
+from gateway.ports import AuditLog, Memory
 from gateway.serve import outgoing
 from gateway.serve.authentication import Connected, Enforced, Gate
 from gateway.serve.channels import Guard, Refusal
@@ -22,6 +22,7 @@ from gateway.serve.token_api import TokenApi
 from gateway.services.trust.anchors import Keeper, private_key
 from gateway.services.trust.limits import Rate
 from gateway.services.trust.people import People
+from gateway.services.trust.replay import Seen
 from gateway.services.trust.speaking import Speaker
 from gateway.services.trust.token_server import TokenServer, read_key
 from gateway.services.trust.tokens import Tokens
@@ -67,7 +68,17 @@ class Enforcement:
     def session(self) -> requests.Session:
         """For questions to peers."""
         homes = {url: peer.id for peer in self.settings.peers for url in (peer.xca, peer.xcpd, peer.fhir) if url}
-        return outgoing.session(self.contexts, homes, len(self.settings.peers))
+        return outgoing.session(self.contexts, homes, self.settings.federation.connections)
+
+    def speaking(self, caller: Caller) -> tuple[Callable[[str], str], Callable[[str], str]]:
+        """What is said of a caller to peers (ihe/_client.py, Speaking)."""
+        bases = {peer.fhir.rstrip("/"): peer.fhir_audience for peer in self.settings.peers if peer.fhir}
+
+        def authorization(url: str) -> str:
+            base = next((one for one in bases if url == one or url.startswith((f"{one}/", f"{one}?"))), "")
+            return self.speaker.authorization(caller, bases[base] or base) if base else ""
+
+        return self.security_of(caller), authorization
 
     def security_of(self, caller: Caller) -> Callable[[str], str]:
         """URL of a peer -> the header block that says who asks. Raises Forbidden when nobody does."""
@@ -85,10 +96,12 @@ def contexts_of(settings: Settings, clock: Clock) -> Contexts:
     return contexts
 
 
-def enforcement(settings: Settings, audit: AuditLog, clock: Clock, chance: Chance) -> Enforcement:
-    """Raises ConfigurationError that names the file and what is wrong with it."""
+def enforcement(
+    settings: Settings, audit: AuditLog, clock: Clock, chance: Chance, memory: Memory | None = None
+) -> Enforcement:
+    """`memory`: where seen assertions outlive the process. Raises ConfigurationError that names the file and what is wrong with it."""
     security, base = settings.security, settings.base_url
-    server = _token_server(settings, clock, chance) if security.clients else None
+    server = _token_server(settings, clock, chance, memory) if security.clients else None
     keeper = Keeper(settings, clock.monotonic, server.issuer() if server else None)
     contexts = Contexts(settings, keeper)
     _try(contexts)
@@ -100,7 +113,7 @@ def enforcement(settings: Settings, audit: AuditLog, clock: Clock, chance: Chanc
         contexts=contexts,
         authentication=Enforced(
             gate=gate,
-            people=People(keeper, clock.now, security.replay == "strict"),
+            people=People(keeper, clock.now, security.replay == "strict", Seen("assertion", memory)),
             tokens=Tokens(keeper, clock.now, clock.monotonic, outgoing.fetch(asking), outgoing.ask(asking)),
             rate=Rate(security.requests_per_second, security.burst, clock.monotonic),
             base=base,
@@ -111,13 +124,14 @@ def enforcement(settings: Settings, audit: AuditLog, clock: Clock, chance: Chanc
     )
 
 
-def _token_server(settings: Settings, clock: Clock, chance: Chance) -> TokenServer:
+def _token_server(settings: Settings, clock: Clock, chance: Chance, memory: Memory | None) -> TokenServer:
     name = settings.security.token_key_file
     try:
         key = read_key(private_key(settings.file(name))) if name else None
     except BadInput as error:
         raise ConfigurationError(f"{name}: {error}") from None
-    return TokenServer.make(settings.base_url, key, clock, chance)
+    made = TokenServer.make(settings.base_url, key, clock, chance)
+    return replace(made, seen=Seen("client-assertion", memory, most=100_000))
 
 
 def _try(contexts: Contexts) -> None:

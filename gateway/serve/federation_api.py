@@ -38,7 +38,7 @@ class FederatedQuestion(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FederationApi:
-    """What the routes need; app.py fills it."""
+    """What the routes need; gateway.app fills it."""
 
     fhir: FederatedServices
     facilities: Mapping[str, str]
@@ -137,7 +137,7 @@ def read_question(content_type: str, body: bytes) -> FederatedQuestion:
     """
     if content_type.partition(";")[0].strip().lower() != "application/json":
         raise BadInput("the question is application/json")
-    given = fhir_json.parse(body)
+    given = fhir_json.received(body)
     if unknown := set(given) - {"patient", "types", "communities", "deadline_s"}:
         raise InvalidParameter(f"{len(unknown)} keys are not known (patient, types, communities, deadline_s)")
     if not isinstance(given.get("patient"), str):

@@ -10,44 +10,41 @@ Here, and only here: who the caller is, the size of bodies, the Host check, secu
 line and the one `except Exception`. Logs hold route templates, sizes and times; no address, query or body.
 """
 
-import io
-import re
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Any, BinaryIO, cast
+from functools import partial
+from typing import cast
 
 import orjson
 import structlog
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from gateway.errors import BadInput, GatewayError, LimitExceeded, codes_for
-from gateway.fhir import FhirRequest, FhirResponse, FhirServices, handle
+from gateway.errors import GatewayError, LimitExceeded, codes_for
 from gateway.fhir.messages import CONTENT_TYPE, outcome
-from gateway.fhir.search import parse_form
-from gateway.fhir.trust import TYPES as TRUST_TYPES
-from gateway.ihe import FHIR_TYPES, PATHS, wsdl
-from gateway.ihe._soap import Asker, WireResponse
+from gateway.ihe import PATHS
 from gateway.model.audit import AuditRecord
-from gateway.model.caller import NOTHING, UNRESTRICTED, Caller, is_loopback
-from gateway.model.clock import Chance, Clock
-from gateway.ports import AuditLog
-from gateway.serve import federation_api, medical_id_api, persons_api, token_api, trust_api
-from gateway.serve.authentication import Authentication, Open
-from gateway.serve.federation_api import FederationApi
+from gateway.model.caller import Caller
+from gateway.serve import (
+    federation_api,
+    fhir_api,
+    health_api,
+    medical_id_api,
+    notifications_api,
+    persons_api,
+    soap_api,
+    token_api,
+    trust_api,
+)
+from gateway.serve.bodies import body, limit_of, plain
+from gateway.serve.fhir_api import ALL_METHODS
+from gateway.serve.http_services import HttpServices
 from gateway.serve.json_api import JsonApi
 from gateway.serve.metrics import Metrics
 from gateway.serve.refusals import REFUSALS, challenge, event_of, headers_of, soap_fault
-from gateway.serve.token_api import TokenApi
-from gateway.services.medical_id import MedicalIds
-from gateway.services.policy.access import ScopeOf
-from gateway.services.search import TYPES
+from gateway.serve.routes import is_loopback_name, route_of
 
-UPLOADS = frozenset({"/xds/repository"})
-"""Paths of messages that carry documents; their handlers read them in pieces."""
-ALL_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 MAX_REQUEST_LINE = 8 * 1024
 MAX_HEADERS = 100
 _SECURITY_HEADERS = (
@@ -56,96 +53,30 @@ _SECURITY_HEADERS = (
     ("Referrer-Policy", "no-referrer"),
     ("Cache-Control", "no-store"),  # answers hold health data; no proxy or browser keeps them
 )
-_HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.\-]+)(?::[0-9]{1,5})?", re.ASCII)
 
 _log = structlog.get_logger("musubi.http")
-
-
-@dataclass(frozen=True, slots=True)
-class HttpServices:
-    """What the application needs; app.py fills it."""
-
-    fhir: FhirServices
-    soap: Callable[[str, str, BinaryIO, Caller, Asker | None], WireResponse]
-    """(path, Content-Type, body, caller, who knows the person) -> answer; ihe.dispatch with its services given."""
-    federation: FederationApi
-    scope: ScopeOf
-    """Policy: what this caller may see in a transaction. FHIR asks by interaction (FhirServices.permit)."""
-    ready: Callable[[], Mapping[str, bool]]
-    """Role -> whether it listens, for every role this process was asked for."""
-    audit: AuditLog
-    clock: Clock
-    chance: Chance
-    mode: str = "open"
-    max_body_bytes: int = 16 * 1024 * 1024
-    """Of FHIR and /api."""
-    max_soap_bytes: int = 10 * 1024 * 1024
-    max_upload_bytes: int = 256 * 1024 * 1024
-    """Of a SOAP message that may carry documents (UPLOADS)."""
-    counts: Callable[[], str] = str
-    """Metrics of the other roles of this process, as Prometheus text."""
-    medical_ids: MedicalIds | None = None
-    """None: no agency is configured."""
-    authentication: Authentication = field(default_factory=Open)
-    tokens: TokenApi | None = None
-    """The embedded authorisation server; None: this node gives no tokens."""
-    strict_401: bool = False
-    """401 also for scope and policy (IUA 3.72)."""
 
 
 def create_app(services: HttpServices) -> Flask:
     app = Flask("gateway", static_folder=None)
     # One byte more than we take: of a chunked body werkzeug gives the bytes up to its limit and says nothing, so a body
-    # of exactly the limit and one cut off there would look the same. `_Body` refuses the byte too many.
+    # of exactly the limit and one cut off there would look the same. bodies.Body refuses the byte too many.
     app.config["MAX_CONTENT_LENGTH"] = services.max_body_bytes + 1
     app.url_map.strict_slashes = False
     metrics = Metrics()
     _around_requests(app, services, metrics)
-    _health(app, services, metrics)
-    _fhir(app, services)
-    _soap(app, services)
-    _api(app, services)
+    caller, node = partial(_caller_of, services), partial(_node_of, services)
+    health_api.register(app, services, metrics)
+    fhir_api.register(app, services, caller, node)
+    soap_api.register(app, services, node)
+    _api(app, services, caller)
     if services.tokens is not None:
-        token_api.register(app, services.tokens, lambda: _node_of(services))
+        token_api.register(app, services.tokens, node)
     app.register_error_handler(Exception, lambda error: _failed(services, error))
     return app
 
 
-def is_loopback_name(host: str) -> bool:
-    """Whether a Host header names this machine. Another name is a web page that rebinds its DNS name to 127.0.0.1."""
-    found = _HOST.fullmatch(host)
-    if found is None:
-        return False
-    name = found["name"].strip("[]").rstrip(".").lower()
-    return name.endswith(".localhost") or is_loopback(name)
-
-
-def route_of(path: str) -> str:
-    """The template of a path: for logs and metrics, which may hold no id. Everything unknown is one route."""
-    parts = [part for part in path.split("/") if part]
-    health = ("/livez", "/readyz", "/metrics")
-    if path in token_api.ROUTES or path in PATHS or path in federation_api.PATHS or path in health:
-        return path
-    if parts[:1] == ["api"] and parts[1:2] in (["reviews"], ["persons"], ["medical-ids"], ["break-glass"], ["access"]):
-        return f"/api/{parts[1]}"
-    if parts[:1] != ["fhir"]:
-        return "(other)"
-    match parts[1:]:
-        case ["Patient", "$ihe-pix" | "$match" as operation]:
-            return f"/fhir/Patient/{operation}"
-        case ["Patient", _, "$everything" | "$summary" as operation]:
-            return f"/fhir/Patient/{{id}}/{operation}"
-        case ["metadata"]:
-            return "/fhir/metadata"
-        case ["$break-glass" | "$federated-stream" as operation]:
-            return f"/fhir/{operation}"
-        case [type_, *rest] if type_ in (*TYPES, *TRUST_TYPES) or type_ in FHIR_TYPES:
-            shapes = {0: "", 1: "/{id}", 2: "/{id}/_history", 3: "/{id}/_history/{version}"}
-            return f"/fhir/{type_}" + ("/_search" if rest == ["_search"] else shapes.get(len(rest), "/(other)"))
-    return "/fhir/(other)"
-
-
-def caller_of(services: HttpServices) -> Caller:
+def _caller_of(services: HttpServices) -> Caller:
     """Who asks, by connection and token. Raises Forbidden, Unauthenticated, Unavailable."""
     g.caller = services.authentication.caller(request.environ)
     return cast(Caller, g.caller)
@@ -161,15 +92,15 @@ def _around_requests(app: Flask, services: HttpServices, metrics: Metrics) -> No
     def begin() -> Response | None:
         g.started_s = services.clock.monotonic()
         g.request_id = str(services.chance.new_uuid())
-        request.max_content_length = _limit(services) + 1
+        request.max_content_length = limit_of(services) + 1
         if services.mode == "open" and not is_loopback_name(request.host):
-            return _plain(421, "open mode answers to loopback names only (localhost, 127.0.0.1)\n")
+            return plain(421, "open mode answers to loopback names only (localhost, 127.0.0.1)\n")
         if request.headers.get("Content-Encoding", "identity") != "identity":
-            return _plain(415, "request bodies are read without Content-Encoding\n")
+            return plain(415, "request bodies are read without Content-Encoding\n")
         if len(request.environ.get("REQUEST_URI", "")) > MAX_REQUEST_LINE:
-            return _plain(414, "the request line is longer than is read\n")
+            return plain(414, "the request line is longer than is read\n")
         if len(request.headers) > MAX_HEADERS:
-            return _plain(431, "more headers than are read\n")
+            return plain(431, "more headers than are read\n")
         services.authentication.enter(request.environ)
         return None
 
@@ -199,120 +130,15 @@ def _around_requests(app: Flask, services: HttpServices, metrics: Metrics) -> No
     app.after_request(end)
 
 
-def _health(app: Flask, services: HttpServices, metrics: Metrics) -> None:
-    def live() -> Response:
-        return _plain(200, "ok\n")
-
-    def ready() -> Response:
-        roles = dict(services.ready())
-        everything = bool(roles) and all(roles.values())
-        return _json(200 if everything else 503, {"ready": everything, "roles": roles})
-
-    def counts() -> Response:
-        return Response(
-            metrics.render() + services.federation.metrics() + services.counts(),
-            content_type="text/plain; version=0.0.4; charset=utf-8",
-        )
-
-    app.add_url_rule("/livez", "livez", live)
-    app.add_url_rule("/readyz", "readyz", ready)
-    app.add_url_rule("/metrics", "metrics", counts)
-
-
-def _fhir(app: Flask, services: HttpServices) -> None:
-    def fhir(path: str = "") -> Response:
-        # What this server can do is no secret to a node (FHIR R4 3.1.0.9); it needs no token and shows no data.
-        opened = path == "metadata" and request.method in ("GET", "HEAD")
-        caller = _node_of(services) if opened else caller_of(services)
-        asked = _fhir_request(path, services)
-        if services.federation.answers(asked):
-            answer = services.federation.answer(asked, caller, services.scope(caller, "federated-query"))
-            return _fhir_answer(answer) if isinstance(answer, FhirResponse) else federation_api.streamed(answer)
-        base = UNRESTRICTED if services.fhir.permit is None and not opened else NOTHING
-        return _fhir_answer(handle(asked, services.fhir, caller, base))
-
-    for rule in ("/fhir", "/fhir/<path:path>"):
-        app.add_url_rule(rule, f"fhir {rule}", fhir, methods=ALL_METHODS, provide_automatic_options=False)
-
-
-def _fhir_request(path: str, services: HttpServices) -> FhirRequest:
-    malformed, query = "", []
-    try:
-        query = parse_form(request.query_string)
-    except BadInput as error:
-        malformed = str(error)
-    return FhirRequest(
-        method=request.method,
-        path="/" + path,
-        query=query,
-        headers={name.lower(): value for name, value in request.headers},
-        body=_body(services).read(),
-        base=request.host_url + "fhir",
-        malformed=malformed,
-    )
-
-
-def _fhir_answer(answer: FhirResponse) -> Response:
-    response = Response(answer.body if answer.stream is None else answer.stream, status=answer.status)
-    del response.headers["Content-Type"]
-    for name, value in answer.headers:
-        response.headers[name] = value
-    return response
-
-
-def _soap(app: Flask, services: HttpServices) -> None:
-    def soap() -> Response:
-        if request.method in ("GET", "HEAD"):
-            if "wsdl" not in {name.lower() for name in request.args}:
-                return _plain(405, "a SOAP endpoint: POST a SOAP 1.2 message, or ask for ?wsdl\n", Allow="POST")
-            return Response(wsdl(request.path, request.base_url), content_type="text/xml; charset=utf-8")
-        caller, asker = _node_of(services), services.authentication.asker(request.environ)
-        answer = services.soap(request.path, request.headers.get("Content-Type", ""), _body(services), caller, asker)
-        response = Response(answer.body, status=answer.status)
-        for name, value in answer.headers:
-            response.headers[name] = value
-        return response
-
-    for path in PATHS:
-        app.add_url_rule(path, f"soap {path}", soap, methods=["GET", "POST"])
-
-
-class _Body(io.RawIOBase):
-    """The request's body as a stream that raises LimitExceeded rather than end early."""
-
-    def __init__(self, limit: int) -> None:
-        self._left, self._limit = limit, limit
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        data = request.stream.read(len(buffer))
-        self._left -= len(data)
-        if self._left < 0:
-            raise LimitExceeded(f"the body is larger than {self._limit} bytes")
-        buffer[: len(data)] = data
-        return len(data)
-
-
-def _body(services: HttpServices) -> BinaryIO:
-    return cast(BinaryIO, io.BufferedReader(_Body(_limit(services)), 64 * 1024))
-
-
-def _limit(services: HttpServices) -> int:
-    """Largest body of the face that is asked, in bytes."""
-    if request.path in UPLOADS:
-        return services.max_upload_bytes
-    return services.max_soap_bytes if request.path in PATHS else services.max_body_bytes
-
-
-def _api(app: Flask, services: HttpServices) -> None:
-    api = JsonApi(services.audit, lambda: caller_of(services), services.scope, lambda: _body(services).read())
+def _api(app: Flask, services: HttpServices, caller: Callable[[], Caller]) -> None:
+    api = JsonApi(services.audit, caller, services.scope, lambda: body(services).read())
     federation_api.register(app, services.federation, api)
     if services.fhir.trust is not None:
         trust_api.register(app, trust_api.TrustApi(services.fhir.trust, api.audit, api.caller, api.scope, api.body))
     if services.fhir.persons is not None:
         persons_api.register(app, api, services.fhir.persons)
+    if services.subscriptions is not None:
+        notifications_api.register(app, api, services.subscriptions)
     if services.medical_ids is not None:
         medical_id_api.register(app, api, services.medical_ids)
 
@@ -347,7 +173,7 @@ def _audit_failure(
 
 def _refusal(services: HttpServices, route: str, error: Exception) -> Response:
     if isinstance(error, RequestEntityTooLarge):
-        error = LimitExceeded(f"the body is larger than {_limit(services)} bytes")
+        error = LimitExceeded(f"the body is larger than {limit_of(services)} bytes")
     if isinstance(error, HTTPException):
         headers = {name: value for name, value in error.get_headers() if name == "Allow"}
         return _problem(route, error.code or 500, "not-supported", f"{error.name.lower()}", headers)
@@ -374,11 +200,3 @@ def _problem(route: str, status: int, code: str, text: str, headers: Mapping[str
     else:
         body, kind = text.encode("utf-8") + b"\n", "text/plain; charset=utf-8"
     return Response(body, status=status, content_type=kind, headers=dict(headers or {}))
-
-
-def _plain(status: int, text: str, **headers: str) -> Response:
-    return Response(text, status=status, content_type="text/plain; charset=utf-8", headers=headers)
-
-
-def _json(status: int, value: Mapping[str, Any]) -> Response:
-    return Response(orjson.dumps(value), status=status, content_type="application/json")

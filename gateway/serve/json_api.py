@@ -54,7 +54,7 @@ class JsonApi:
         (CORS)."""
         if request.headers.get("Content-Type", "").partition(";")[0].strip().lower() != "application/json":
             raise BadInput("the body is application/json")
-        found = fhir.parse(self.body())
+        found = fhir.received(self.body())
         if not isinstance(found, dict):
             raise BadInput("the body is a JSON object")
         return found

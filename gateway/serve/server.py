@@ -61,10 +61,11 @@ class HttpServer:
                 # A federated question waits for others; it never takes the thread of a local one.
                 threads=settings.http.threads + settings.federation.max_questions,
                 ident=None,
-                # The largest of all faces; the application knows each one's own.
+                # The largest of all faces, and the byte that waitress counts as too many; the application knows each one's own.
                 max_request_body_size=max(
                     settings.http.max_body_bytes, settings.soap.max_body_bytes, settings.soap.max_message_bytes
-                ),
+                )
+                + 2,
                 max_request_header_size=_HEADER_BYTES,
                 channel_timeout=_IDLE_S,
                 cleanup_interval=_LOOK_S,

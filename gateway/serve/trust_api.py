@@ -81,7 +81,7 @@ def _listed(api: TrustApi, caller: Caller) -> Answer:
 
 def _review(api: TrustApi, caller: Caller, id: str) -> Answer:
     api.scope(caller, "break-glass-decide")
-    given = fhir.parse(api.body())
+    given = fhir.received(api.body())
     outcome, finding = given.get("outcome"), given.get("finding")
     if not isinstance(outcome, str) or not isinstance(finding, str):
         raise MissingParameter('"outcome" and "finding" are required')

@@ -38,7 +38,7 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class EmergencyDesk:
-    """Put together by app.py."""
+    """Put together by gateway.app."""
 
     emergencies: Emergencies
     identities: Identities

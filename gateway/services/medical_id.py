@@ -50,7 +50,7 @@ class Participant(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class MedicalIds:
-    """Put together by app.py. `authority`: OID of the medical ID."""
+    """Put together by gateway.app. `authority`: OID of the medical ID."""
 
     persons: Persons
     index: PersonIndex

@@ -69,7 +69,7 @@ class Consumer:
 
 @dataclass(slots=True)
 class Notifier:
-    """Put together by app.py; one thread calls `run_once`."""
+    """Put together by gateway.app; one thread calls `run_once`."""
 
     outbox: Outbox
     keeping: Keeping

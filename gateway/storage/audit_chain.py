@@ -46,11 +46,21 @@ def seal(driver: Driver, limit: int = _ALL) -> int:
     for row in rows:
         before = leaf(row, before)
         links.append((row[0], before))
-        if '"patients":' in row[_MORE]:
-            persons += [(eid, row[0]) for eid in orjson.loads(row[_MORE])["patients"]]
+        persons += [(eid, row[0]) for eid in _persons(row[_MORE])]
     driver.insert(audit_chain, links)
     driver.many("INSERT INTO audit_patient (eid, n) VALUES (?, ?) ON CONFLICT DO NOTHING", persons)
     return len(rows)
+
+
+def _persons(more: str) -> Sequence[str]:
+    """Persons whose data an answer held, from the column `more`; none when it is no longer what we wrote."""
+    if '"patients":' not in more:
+        return ()
+    try:
+        found = orjson.loads(more)["patients"]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return ()
+    return found if isinstance(found, list) and all(isinstance(one, str) for one in found) else ()
 
 
 def seal_older(writer: Writer) -> None:
@@ -76,7 +86,7 @@ class AuditChain:
 
     def broken(self) -> Iterator[str]:
         """What is wrong with records and chain, in words; nothing when they agree. Reads everything once, in pages."""
-        before, n = FIRST, 0
+        before, n, size = FIRST, 0, self.size()  # first: the node may be at work and the trail grow
         while True:
             rows = self._rows(
                 f"SELECT {_COLUMNS}, (SELECT hash FROM audit_chain c WHERE c.n = audit.n) FROM audit"
@@ -97,8 +107,39 @@ class AuditChain:
                 before = stored or expected
             if len(rows) < STEP:
                 break
-        if (size := self.size()) > n:
+        if size > n:
             yield f"records {n + 1} to {size} are missing"
+        yield from self._beside()
+
+    def _beside(self) -> Iterator[str]:
+        """What stands beside the chain: numbers before the first, links without a record, and the index of persons, by
+        which accesses are found. A row taken from the index would hide an access as well as a record taken away."""
+        with self._engine.connect() as connection:
+            for (n,) in connection.exec_driver_sql("SELECT n FROM audit WHERE n < 1 ORDER BY n"):
+                yield f"record {n} was inserted"
+            for (n,) in connection.exec_driver_sql("SELECT n FROM audit_chain WHERE n < 1 ORDER BY n"):
+                yield f"link {n} was inserted"
+        after = 0
+        while True:
+            with self._engine.connect() as connection:
+                rows = connection.exec_driver_sql(
+                    "SELECT n, more FROM audit WHERE n > ? ORDER BY n LIMIT ?", (after, STEP)
+                ).all()
+                if not rows:
+                    break
+                held = connection.exec_driver_sql(
+                    "SELECT n, eid FROM audit_patient WHERE n > ? AND n <= ?", (after, rows[-1][0])
+                ).all()
+            after = rows[-1][0]
+            said = {(n, eid) for n, more in rows for eid in _persons(more)}
+            for n in sorted({n for n, _ in said ^ {(row[0], row[1]) for row in held}}):
+                yield f"the index of persons was altered at record {n}"
+        with self._engine.connect() as connection:
+            for (n,) in connection.exec_driver_sql(
+                "SELECT DISTINCT n FROM audit_patient p WHERE n < 1 OR NOT EXISTS (SELECT 1 FROM audit a WHERE a.n = p.n)"
+                " ORDER BY n"
+            ):
+                yield f"the index of persons was altered at record {n}"
 
     def checkpoints(self) -> list[Checkpoint]:
         """Oldest first."""

@@ -43,6 +43,29 @@ class MemoryTable:
         )
         return rows[0][0] if rows else None
 
+    def claim(self, kind: str, key: Sequence[str], value: str, now: str, until: str) -> tuple[str, bool]:
+        words = orjson.dumps(list(key)).decode()
+
+        def act(driver: Driver) -> tuple[str, bool]:
+            # One statement: with a look before it two processes could both be the first.
+            taken = driver.run(
+                "INSERT INTO face_memory (kind, key, value, until) VALUES (?, ?, ?, ?)"
+                " ON CONFLICT (kind, key) DO UPDATE SET value = excluded.value, until = excluded.until"
+                " WHERE face_memory.until <= ?",
+                (kind, words, value, until, now),
+            )
+            if taken:
+                return value, True
+            (held,) = driver.row("SELECT value FROM face_memory WHERE kind = ? AND key = ?", (kind, words)) or ("",)
+            return str(held), False
+
+        if self._puts[kind] % _SWEEP == 0:
+            self._writer.run(
+                lambda driver: driver.run("DELETE FROM face_memory WHERE kind = ? AND until <= ?", (kind, now))
+            )
+        self._puts[kind] += 1
+        return self._writer.run(act)
+
     def drop(self, kind: str, key: Sequence[str]) -> bool:
         words = orjson.dumps(list(key)).decode()
         below = words[:-1] + ","  # a longer list that begins like this one

@@ -1,4 +1,4 @@
-"""Opens a node's storage: every port over one database and one blob directory. Called by app.py alone."""
+"""Opens a node's storage: every port over one database and one blob directory. Called by gateway.app alone."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

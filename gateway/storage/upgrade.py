@@ -43,7 +43,7 @@ def upgrade(engine: Engine) -> None:
 
 
 def differences(engine: Engine) -> list[object]:
-    """What a database lacks or has beyond schema.py; empty when they agree."""
+    """What a database lacks or has beyond schema; empty when they agree."""
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": False})
         return list(compare_metadata(context, metadata))

@@ -145,8 +145,8 @@ def test_the_same_message_again_is_stored_once(node: Registry) -> None:
 
 
 def test_a_document_above_the_limit_is_refused_with_its_code(node: Registry) -> None:
-    assert node.services.registry is not None
-    node.services = replace(node.services, registry=replace(node.services.registry, max_document_bytes=1000))
+    assert node.services.changing is not None
+    node.services = replace(node.services, changing=replace(node.services.changing, max_document_bytes=1000))
     content = b"x" * 1001
     sent = provided(plain(node, content=content), ("Document1", None))
     assert node.codes(T, sent, ("Document1@test", content)) == ["XDSRepositoryOutOfResources"]

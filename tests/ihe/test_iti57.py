@@ -14,6 +14,7 @@ from gateway.model.document import (
     DEPRECATED,
     HAS_MEMBER,
     RPLC,
+    SIGNS,
     SUBMIT_ASSOCIATION,
     UPDATE_STATUS,
     DocumentEntry,
@@ -102,12 +103,12 @@ def test_a_folder_has_versions_too(node: Registry) -> None:
     ("change", "code"),
     [
         ({"previous": "2"}, "XDSMetadataVersionError"),
-        ({"previous": ""}, "XDSMetadataVersionError"),
+        ({"previous": ""}, "XDSMetadataUpdateError"),
         ({"uniqueId": "1.2.3.99"}, "XDSMetadataUpdateError"),
         ({"hash": "0" * 40}, "XDSMetadataUpdateError"),
         ({"size": 1}, "XDSMetadataUpdateError"),
-        ({"logicalID": NOBODY}, "XDSMetadataIdentifierError"),
-        ({"logicalID": ""}, "XDSMetadataIdentifierError"),
+        ({"logicalID": NOBODY}, "XDSMetadataUpdateError"),
+        ({"logicalID": ""}, "XDSMetadataUpdateError"),
         ({"creationTime": ""}, "XDSRegistryMetadataError"),
         ({"patientId": "other"}, "XDSPatientIDReconciliationError"),
     ],
@@ -146,7 +147,41 @@ def test_status_of_what_may_not_change(node: Registry) -> None:
     assert node.codes(T, status_change(node, node.one("1.2.4.1").entryUUID)) == ["XDSMetadataUpdateOperationError"]
     assert node.codes(T, status_change(node, entry, after="urn:x")) == ["XDSMetadataUpdateError"]
     assert node.codes(T, new_version(node)) == []
-    assert node.codes(T, status_change(node, entry, DEPRECATED, APPROVED)) == ["XDSMetadataVersionError"]
+    assert node.codes(T, status_change(node, entry, DEPRECATED, APPROVED)) == ["XDSMetadataUpdateError"]
+
+
+def test_the_membership_in_a_submission_set_keeps_its_status(node: Registry) -> None:
+    (original,) = [one for one in node.links("1.2.3.1") if one.slot("SubmissionSetStatus")]
+    assert node.codes(T, status_change(node, original.entryUUID)) == ["XDSMetadataUpdateError"]
+
+
+def test_a_new_version_of_a_deprecated_document_is_deprecated(node: Registry) -> None:
+    assert node.codes(T, status_change(node, node.one("1.2.3.1").entryUUID)) == []
+    assert node.codes(T, new_version(node)) == []
+    assert node.status("1.2.3.1") == ["Deprecated", "Deprecated"]
+
+
+@pytest.mark.parametrize(("propagate", "codes"), [("no", []), ("yes", ["XDSMetadataUpdateOperationError"])])
+def test_an_association_to_a_new_version_is_for_who_does_not_propagate(
+    node: Registry, propagate: str, codes: list[str]
+) -> None:
+    """Propagation by the registry and associations by hand do not go together (CP-ITI-1029)."""
+    p = node.patient
+    assert node.codes(iti42.TRANSACTION, simple(p, document(p, 2), number=2)) == []
+    lid, other = node.one("1.2.3.1").entryUUID, node.one("1.2.3.2").entryUUID
+    sent = body(
+        link(SUBMIT_ASSOCIATION, "SubmissionSet01", "new"),
+        link(APND, other, "Document1", id_="new"),
+        member("Document1", "Original", ("PreviousVersion", "1"), ("AssociationPropagation", propagate)),
+        document(p, logicalID=lid),
+        submission_set(p, 9),
+    )
+    before = node.counts()
+    assert node.codes(T, sent) == codes
+    if codes:
+        assert node.counts() == before
+    else:
+        assert APND in {one.associationType for one in node.links("1.2.3.1")}
 
 
 def test_an_association_between_documents_that_are_there(node: Registry) -> None:
@@ -159,13 +194,14 @@ def test_an_association_between_documents_that_are_there(node: Registry) -> None
 
     assert node.codes(T, sent(link(APND, two, one, id_="new"))) == []
     assert APND in {made.associationType for made in node.links("1.2.3.2")}
+    assert node.codes(T, sent(link(APND, two, one, id_="new"))) == ["XDSMetadataUpdateError"]
     held = node.one("1.2.6.1")
     assert node.codes(T, sent(link(HAS_MEMBER, held.entryUUID, two, id_="new"))) == []
     assert node.one("1.2.6.1").time > held.time
     assert node.codes(T, sent(link(RPLC, two, one, id_="new"))) == ["XDSMetadataUpdateOperationError"]
     assert node.codes(T, sent(link(APND, two, NOBODY, id_="new"))) == ["UnresolvedReferenceException"]
     assert node.codes(T, status_change(node, one)) == []
-    assert node.codes(T, sent(link(APND, two, one, id_="new"))) == ["XDSRegistryDeprecatedDocumentError"]
+    assert node.codes(T, sent(link(SIGNS, two, one, id_="new"))) == ["XDSMetadataUpdateError"]
 
 
 def test_a_set_that_orders_nothing_is_refused(node: Registry) -> None:

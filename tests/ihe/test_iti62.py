@@ -67,5 +67,20 @@ def test_no_document_is_left_without_a_set(node: Registry) -> None:
     assert node.status("1.2.3.1") == ["Approved"]
 
 
+def test_no_submission_set_is_left_without_anything(node: Registry) -> None:
+    """The kit's cases: the document with its membership, and everything but the set."""
+    p = node.patient
+    assert node.codes(iti42.TRANSACTION, simple(p, document(p, 2), number=2)) == []
+    (original,) = node.links("1.2.3.2")
+    entry, set_ = node.one("1.2.3.2").entryUUID, node.one("1.2.4.2").entryUUID
+    before = node.counts()
+    assert node.codes(T, removal(entry, original.entryUUID)) == ["XDSUnreferencedObjectException"]
+    all_but_set = [id_ for id_ in everything(node) if id_ != node.one("1.2.4.1").entryUUID]
+    assert node.codes(T, removal(*all_but_set)) == ["XDSUnreferencedObjectException"]
+    assert node.codes(T, removal(set_)) == ["ReferencesExistException"]
+    assert node.counts() == before
+    assert node.codes(T, removal(entry, original.entryUUID, set_)) == []
+
+
 def test_no_such_request_is_a_fault(node: Registry) -> None:
     assert node.send(T, removal()).status == 500

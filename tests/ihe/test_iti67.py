@@ -64,7 +64,7 @@ def test_a_document_says_what_the_registry_knows(node: Face, taro: str) -> None:
     (relation,) = one["relatesTo"]
     assert relation["code"] == "transforms"
     original = node.json("/" + relation["target"]["reference"])
-    assert original["content"][0]["attachment"]["contentType"] == "x-application/hl7-v2+er7"
+    assert original["content"][0]["attachment"]["contentType"] == "application/hl7-v2"
 
 
 def test_every_answer_is_valid_fhir(node: Face, taro: str) -> None:

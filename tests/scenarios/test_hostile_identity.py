@@ -145,8 +145,8 @@ FHIR: dict[str, Case] = {
     "a name of 5,000 characters": (lambda r: over_fhir(r, name=[{"family": "山" * 5000}]), "422 business-rule"),
     "a thousand names": (lambda r: over_fhir(r, name=[{"family": "a"}] * 1000), "422 business-rule"),
     "more than a body may be": (lambda r: over_fhir(r, name=[{"family": "a" * 20_000_000}]), "413 too-long"),
-    "NUL in an id": (lambda r: over_fhir(r, "A\0001"), "422 value"),
-    "NUL in a name": (lambda r: over_fhir(r, name=[{"family": "a\0b"}]), "422 value"),
+    "NUL in an id": (lambda r: over_fhir(r, "A\0001"), "400 invalid"),
+    "NUL in a name": (lambda r: over_fhir(r, name=[{"family": "a\0b"}]), "400 invalid"),
     "bytes of no character": (lambda r: over_fhir(r, raw=b'{"resourceType":"\xff"}'), "400 invalid"),
     "half a surrogate": (lambda r: over_fhir(r, raw=b'{"resourceType":"\\ud800"}'), "400 invalid"),
     "an empty list": (lambda r: over_fhir(r, name=[]), "422 structure"),
@@ -188,7 +188,7 @@ QUERIES: dict[str, Case] = {
     "FHIR, $ihe-pix NUL": (
         lambda r: str(r.http.get(f"/fhir/Patient/$ihe-pix?sourceIdentifier=urn:oid:{ARC}.2|a%00").status_code), "404",
     ),
-    "FHIR, a long value": (lambda r: str(r.http.get("/fhir/Patient?family=" + "a" * 9000).status_code), "400"),
+    "FHIR, a long value": (lambda r: str(r.http.get("/fhir/Patient?family=" + "a" * 9000).status_code), "414"),
 }  # fmt: skip
 
 

@@ -19,7 +19,8 @@ from gateway.model.caller import UNRESTRICTED, Caller, Scope
 from gateway.model.clock import Chance, Clock
 from gateway.model.resource import SearchPage, SearchPlan, StoredResource
 from gateway.serve.federation_api import FederationApi
-from gateway.serve.http import HttpServices, create_app
+from gateway.serve.http import create_app
+from gateway.serve.http_services import HttpServices
 from gateway.services.federation.fanout import Admission
 from gateway.services.federation.outcomes import Outcome
 from gateway.services.federation.question import Given, Question

@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 
 from gateway.errors import BadInput, LimitExceeded, Unavailable
 from gateway.serve.federation_api import read_question
-from gateway.serve.http import is_loopback_name, route_of
+from gateway.serve.routes import is_loopback_name, route_of
 from gateway.services.federation.fanout import Busy
 
 QUESTION = b'{"patient": "77^^^&1.2.3&ISO"}'

@@ -1,5 +1,6 @@
 """Nodes by their keys, files read again while running, replay, rates, and assertions of our own."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,6 +21,7 @@ from gateway.services.trust.limits import Rate
 from gateway.services.trust.nodes import Node, node_of
 from gateway.services.trust.replay import Seen
 from gateway.settings import Settings
+from tests.storage import making
 from tests.trust_parts import BOTH, HOME_A, HOME_B, Federation
 
 NOW = datetime(2026, 4, 1, 3, 0, tzinfo=UTC)
@@ -215,6 +217,32 @@ def test_replay() -> None:
     with pytest.raises(Unavailable):
         seen.accept("sts", "3", "a", until, NOW)
     assert seen.accept("sts", "3", "a", until + timedelta(hours=1), NOW + timedelta(hours=1))
+
+
+def test_what_one_process_saw_another_and_the_next_one_know(tmp_path: Path) -> None:
+    now = datetime(2100, 1, 1, tzinfo=UTC)  # later than the clock by which the storage sweeps
+    until = now + timedelta(minutes=5)
+    with making.storage(tmp_path) as store, making.storage(tmp_path) as other:
+        seen, beside = Seen(memory=store.memory), Seen(memory=other.memory)
+        assert seen.accept("sts", "1", "a", until, now)
+        assert beside.accept("sts", "1", "a", until, now) and not beside.accept("sts", "1", "b", until, now)
+        assert not beside.accept("sts", "1", "a", until, now, once=True)
+        assert not Seen("assertion", other.memory).accept("sts", "1", "a", until, now, once=True)
+    with making.storage(tmp_path) as store:
+        again = Seen(memory=store.memory)
+        assert not again.accept("sts", "1", "b", until, now)  # after a restart
+        assert Seen("client-assertion", store.memory).accept("sts", "1", "b", until, now)
+        assert Seen(memory=store.memory).accept("sts", "1", "b", until, now + timedelta(minutes=6))
+
+
+def test_of_many_at_once_one_is_the_first(tmp_path: Path) -> None:
+    now = datetime(2100, 1, 1, tzinfo=UTC)  # later than the clock by which the storage sweeps
+    until = now + timedelta(minutes=5)
+    with making.storage(tmp_path) as store, ThreadPoolExecutor(8) as pool:
+        seen = [Seen(memory=store.memory) for _ in range(4)]
+        for id_ in map(str, range(20)):
+            asked = [pool.submit(one.accept, "sts", id_, "a", until, now, once=True) for one in seen * 2]
+            assert sum(one.result() for one in asked) == 1
 
 
 def test_rate() -> None:

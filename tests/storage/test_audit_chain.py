@@ -77,6 +77,18 @@ def test_a_trail_of_before_the_chain_is_closed_when_it_is_opened(tmp_path: Path)
             "UPDATE audit_chain SET hash = (SELECT hash FROM audit_chain WHERE n = 1) WHERE n = 2",
             "record 2 was altered",
         ),
+        (
+            'INSERT INTO audit SELECT 0, recorded, event, "transaction", action, outcome, actor, address, patient, object,'
+            " detail, who, organization, purpose, break_glass, more FROM audit WHERE n = 2",
+            "record 0 was inserted",
+        ),
+        ("UPDATE audit SET n = -3 WHERE n = 3", "record -3 was inserted"),
+        ("INSERT INTO audit_chain SELECT -1, hash FROM audit_chain WHERE n = 1", "link -1 was inserted"),
+        ("INSERT INTO audit_chain SELECT 6, hash FROM audit_chain WHERE n = 1", "records 6 to 6 are missing"),
+        ("UPDATE audit SET more = '{\"patients\": 3' WHERE n = 2", "record 2 was altered"),
+        ("DELETE FROM audit_patient WHERE n = 2", "the index of persons was altered at record 2"),
+        ("INSERT INTO audit_patient VALUES ('e9', 2)", "the index of persons was altered at record 2"),
+        ("INSERT INTO audit_patient VALUES ('e9', 77)", "the index of persons was altered at record 77"),
     ],
 )
 def test_what_was_done_to_it_is_named(tmp_path: Path, sql: str, says: str) -> None:

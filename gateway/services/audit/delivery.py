@@ -61,7 +61,7 @@ class Destination:
 
 @dataclass(slots=True)
 class Delivery:
-    """Put together by app.py; one thread calls `run_once`."""
+    """Put together by gateway.app; one thread calls `run_once`."""
 
     trail: AuditTrail
     keeping: Keeping

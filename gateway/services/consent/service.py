@@ -21,7 +21,7 @@ EVENT: Final = "110113"
 
 @dataclass(frozen=True, slots=True)
 class ConsentDesk:
-    """Put together by app.py."""
+    """Put together by gateway.app."""
 
     consents: Consents
     persons: Persons

@@ -193,7 +193,7 @@ class Reader:
 
 
 def make_reader(rules: ReadingRules) -> Reader:
-    """The reader of one process, built in each worker. It lives here and not in app.py because a worker imports what it
+    """The reader of one process, built in each worker. It lives here and not in gateway.app because a worker imports what it
     unpickles: the web server and the database would cost each of them most of a second."""
     mapping_files.configure(rules.overlay)
     compile_all()

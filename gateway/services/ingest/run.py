@@ -49,7 +49,7 @@ def _silent(_summary: Summary) -> None:
 
 @dataclass(slots=True)
 class Ingestor:
-    """The parts of ingest, put together by app.py."""
+    """The parts of ingest, put together by gateway.app."""
 
     keeping: Keeping
     audit: AuditLog

@@ -47,7 +47,7 @@ class Made(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class OnDemand:
-    """Built in app.py."""
+    """Built in gateway.app."""
 
     resources: Resources
     identities: Identities

@@ -41,7 +41,7 @@ _POSSIBLE: Final = Decimal("0.05")
 
 @dataclass(frozen=True, slots=True)
 class Persons:
-    """Put together by app.py. Safe to call from many threads."""
+    """Put together by gateway.app. Safe to call from many threads."""
 
     index: PersonIndex
     keeping: Keeping

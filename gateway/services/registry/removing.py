@@ -17,8 +17,8 @@ from gateway.services.registry.service import RegistryServices
 
 def remove_metadata(services: RegistryServices, ids: Sequence[str], audit: Callable[[], AuditRecord]) -> None:
     """Removes objects and associations (ITI TF-2: 3.62.4.1.3). Raises UnresolvedReference for an id nobody has,
-    ReferencesExist when an association that stays has one of them as an end, UnreferencedObject when a document or
-    Folder that stays would be in no SubmissionSet."""
+    ReferencesExist when an association that stays has one of them as an end, UnreferencedObject when an object that
+    stays would be tied to nothing, or a document or Folder would be in no SubmissionSet."""
 
     def act(work: RegistryWork) -> None:
         rows, links = work.objects(ids), work.associations_by_id(ids)
@@ -35,17 +35,18 @@ def remove_metadata(services: RegistryServices, ids: Sequence[str], audit: Calla
 
 
 def _check_kept(work: RegistryWork, rows: dict[str, ObjectRow], links: Collection[Association]) -> None:
+    """What stays of the ends of the associations that go: a SubmissionSet with nothing in it is no submission, a
+    document or Folder comes from one (ITI TF-2: 3.62.4.1.3; ITI TF-3: 4.2.1.1)."""
     gone = {one.entryUUID for one in links}
-    members = [one.targetObject for one in links if one.associationType == HAS_MEMBER and one.targetObject not in rows]
-    for uuid, row in work.objects(members).items():
+    ends = dict.fromkeys(end for one in links for end in (one.sourceObject, one.targetObject) if end not in rows)
+    for uuid, row in work.objects(ends).items():
+        kept = [one for one in work.associations([uuid]) if one.entryUUID not in gone]
+        if not kept:
+            raise UnreferencedObject("an object would be left that nothing refers to")
         if row.objectType not in (*DOCUMENT_TYPES, FOLDER):
             continue
-        kept = [
-            one.sourceObject
-            for one in work.associations([uuid])
-            if one.associationType == HAS_MEMBER and one.targetObject == uuid and one.entryUUID not in gone
-        ]
-        if not any(one.objectType == SUBMISSION_SET for one in work.objects(kept).values()):
+        holders = [one.sourceObject for one in kept if one.associationType == HAS_MEMBER and one.targetObject == uuid]
+        if not any(one.objectType == SUBMISSION_SET for one in work.objects(holders).values()):
             raise UnreferencedObject("a document or Folder would be left without a SubmissionSet")
 
 

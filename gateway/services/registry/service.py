@@ -19,7 +19,7 @@ NOTIFY_SUBMISSION: Final = "notify-submission"
 
 @dataclass(frozen=True, slots=True)
 class RegistryServices:
-    """Built in app.py."""
+    """Built in gateway.app."""
 
     registering: Registering
     blobs: Blobs

@@ -6,7 +6,8 @@ What a submission does follows from the associations of its SubmissionSet:
     UpdateAvailabilityStatus            the status of an object or association changes
     SubmitAssociation                   an association between objects that are there
 
-The last two are words to the registry and not stored themselves; the SubmissionSet is, with its new versions.
+They are done in this order, whatever order they stand in, so that a submitted association may have a new version as its
+end. The last two are words to the registry and not stored themselves; the SubmissionSet is, with its new versions.
 """
 
 from collections.abc import Callable
@@ -17,16 +18,17 @@ from gateway.codec.ebxml_packages import render_object
 from gateway.codec.ebxml_read import read_stored
 from gateway.codec.ebxml_submit import Metadata
 from gateway.errors import (
-    DeprecatedObject,
     MetadataError,
     UnknownPatient,
     UnmodifiableMetadata,
     UnresolvedReference,
+    UpdateAnnotation,
     UpdateError,
     UpdateIdentifier,
     UpdateObjectType,
     UpdateOperation,
     UpdatePatient,
+    UpdateRequest,
     UpdateVersion,
 )
 from gateway.model.document import (
@@ -49,7 +51,7 @@ from gateway.model.document import (
 from gateway.model.identity import PatientId
 from gateway.model.ingest import KeptObject
 from gateway.ports import ObjectRow, Person, RegistryWork
-from gateway.services.registry.checks import check_document, check_folder, check_members, check_set
+from gateway.services.registry.checks import check_members, check_objects
 from gateway.services.registry.naming import named
 from gateway.services.registry.service import (
     NOTIFY_DOCUMENT,
@@ -76,11 +78,7 @@ def update(services: RegistryServices, submission: Submission, *, restricted: bo
     metadata = submission.metadata
     if len(metadata.submissionSets) != 1:
         raise MetadataError(f"{len(metadata.submissionSets)} SubmissionSets where there has to be one")
-    for folder in metadata.folders:
-        check_folder(folder)
-    for entry in metadata.documents:
-        check_document(entry, hashed=True)
-    check_set(metadata.submissionSets[0])
+    check_objects(metadata, hashed=True)
     check_members(metadata)
     metadata, names = named(metadata, services.chance.new_uuid)
     made = metadata.submissionSets[0]
@@ -113,6 +111,8 @@ class _Updating:
         self._now = services.now()
         self._done: set[str] = set()
         """Ids of the submission that an operation took up."""
+        self._propagated: set[str] = set()
+        """Objects, old versions and new, whose associations this update propagates."""
 
     def store(self) -> None:
         person = self._work.person(PatientId.parse(self._set.patientId), None)
@@ -132,12 +132,15 @@ class _Updating:
         mine = [one for one in self._metadata.associations if one.sourceObject == self._set.entryUUID]
         if not mine:
             raise UpdateOperation("the SubmissionSet orders nothing")
-        for one in mine:
-            order = orders.get(one.associationType)
-            if order is None or (self._restricted and order != self._new_version):
-                raise UpdateOperation("the SubmissionSet orders what is not done here")
-            order(one, person)
-            self._done.add(one.entryUUID)
+        if any(one.associationType not in orders for one in mine):
+            raise UpdateOperation("the SubmissionSet orders what is not done here")
+        if self._restricted and any(one.associationType != HAS_MEMBER for one in mine):
+            raise UnmodifiableMetadata("a restricted update changes no status and submits no association")
+        for type_, order in orders.items():
+            for one in mine:
+                if one.associationType == type_:
+                    order(one, person)
+                    self._done.add(one.entryUUID)
         if self._done < self._members.keys() | self._links.keys():
             raise UpdateOperation("an object of the submission is no part of any order")
 
@@ -163,27 +166,32 @@ class _Updating:
         self._work.set_status([previous.entryUUID], DEPRECATED)
         self._work.link(replace(link, availabilityStatus=APPROVED, logicalID="", version=1))
         if link.slot(PROPAGATION).lower() != "no":
+            self._propagated |= {previous.entryUUID, made.entryUUID}
             self._propagate(previous.entryUUID, made.entryUUID)
         self._done.add(made.entryUUID)
 
     def _previous(self, made: DocumentEntry | Folder, link: Association, person: Person) -> ObjectRow:
         if not made.logicalID:
-            raise UpdateIdentifier("a new version has to have the logicalID of the object")
+            raise self._refusal(UpdateRequest, "a new version has to have the logicalID of the object")
         previous = self._work.newest([made.logicalID]).get(made.logicalID)
         if previous is None:
-            raise UpdateIdentifier("no object has this logicalID")
+            raise self._refusal(UpdateIdentifier, "no object has this logicalID")
         wanted = FOLDER if isinstance(made, Folder) else ""
         if (previous.objectType == FOLDER) != (wanted == FOLDER) or previous.objectType == SUBMISSION_SET:
-            raise UpdateObjectType("the logicalID is that of another kind of object")
+            raise self._refusal(UpdateObjectType, "the logicalID is that of another kind of object")
         stated = link.slot(PREVIOUS_VERSION)
         if not stated:
-            raise UpdateVersion("HasMember of a new version has no PreviousVersion")
+            raise self._refusal(UpdateAnnotation, "HasMember of a new version has no PreviousVersion")
         if stated != str(previous.version):
             raise UpdateVersion("PreviousVersion is not the latest version")
         patient = self._work.person(PatientId.parse(made.patientId), None)
         if previous.person.eid != person.eid or patient is None or patient.eid != person.eid:
             raise UpdatePatient("a metadata update does not move an object to another patient")
         return previous
+
+    def _refusal(self, error: type[UpdateError], text: str) -> UpdateError:
+        """A restricted update has codes of its own, ITI-57 one for all of these (ITI TF-2: 3.57.4.1.3.3.1.3)."""
+        return (error if self._restricted else UpdateError)(text)
 
     def _check_unchanged(self, made: DocumentEntry, previous: ObjectRow) -> None:
         before = read_stored(previous.xml, home="", patient_id="", status=previous.status)
@@ -230,7 +238,9 @@ class _Updating:
         if row is None and association is None:
             raise UnresolvedReference("the object whose status is to change is not registered")
         if row is None and association is not None:
-            row = self._work.objects([association.sourceObject])[association.sourceObject]
+            row = self._work.objects([association.sourceObject]).get(association.sourceObject)
+            if row is None or (association.associationType == HAS_MEMBER and row.objectType != FOLDER):
+                raise UpdateError("the status of what a SubmissionSet has as its member does not change")
             status = association.availabilityStatus
         else:
             assert row is not None
@@ -238,7 +248,7 @@ class _Updating:
             if row.objectType == SUBMISSION_SET:
                 raise UpdateOperation("the status of a SubmissionSet does not change")
             if self._work.newest([row.logicalID])[row.logicalID].entryUUID != id_:
-                raise UpdateVersion("the object whose status is to change is not the latest version")
+                raise UpdateError("the object whose status is to change is not the latest version")
         if row.person.eid != person.eid:
             raise UpdatePatient("the object whose status is to change is another patient's")
         if status != before:
@@ -253,6 +263,8 @@ class _Updating:
             raise UpdateOperation("SubmitAssociation points at no Association of the submission")
         if made.associationType in (RPLC, XFRM_RPLC) or made.associationType not in (HAS_MEMBER, *RELATIONSHIPS):
             raise UpdateOperation("an Association of this type is not submitted in an update")
+        if self._propagated & {made.sourceObject, made.targetObject}:
+            raise UpdateOperation("an Association is submitted for a document whose associations are propagated")
         ends = self._work.objects([made.sourceObject, made.targetObject])
         if ends.keys() != {made.sourceObject, made.targetObject}:
             raise UnresolvedReference("an Association has an end that is not registered")
@@ -264,7 +276,11 @@ class _Updating:
         ):
             raise MetadataError("HasMember is from a Folder to a document, a relationship from document to document")
         if DEPRECATED in (source.status, target.status):
-            raise DeprecatedObject("an Association with a deprecated end")
+            raise UpdateError("an Association with a deprecated end")
+        key = (made.associationType, made.sourceObject, made.targetObject)
+        for one in self._work.associations([made.sourceObject]):
+            if (one.associationType, one.sourceObject, one.targetObject) == key and one.availabilityStatus == APPROVED:
+                raise UpdateError("the same Association is there already")
         self._work.link(replace(made, availabilityStatus=APPROVED, logicalID="", version=1))
         if made.associationType == HAS_MEMBER:
             self._work.touch([made.sourceObject], self._now)

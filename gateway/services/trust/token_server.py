@@ -46,7 +46,7 @@ class TokenServer:
     key: ECKey
     clock: Clock
     chance: Chance
-    seen: Seen = field(default_factory=lambda: Seen(100_000))
+    seen: Seen = field(default_factory=lambda: Seen(most=100_000))
 
     @classmethod
     def make(cls, base: str, private: ec.EllipticCurvePrivateKey | None, clock: Clock, chance: Chance) -> "TokenServer":
