@@ -103,7 +103,7 @@ class Core:
             resources=self.resources(),
             identities=self.parts.identities,
             author=self.settings.community.name,
-            base=f"{self.settings.http.url}/fhir",
+            base=f"{self.settings.base_url}/fhir",
             registry=self.registry(),
             snapshots=self.settings.soap.keep_snapshots,
         )
@@ -178,7 +178,7 @@ class Core:
 
     def _search_rules(self) -> SearchRules:
         return SearchRules(
-            base=f"{self.settings.http.url}/fhir",
+            base=f"{self.settings.base_url}/fhir",
             aliases=system_aliases(tuple(one.authority() for one in self.settings.authorities)),
             affinity_domain=self.settings.community.affinity_domain,
         )

@@ -61,7 +61,7 @@ class Node(Core):
 
     def broker(self) -> Broker:
         """Tells subscribers of new documents."""
-        parts, base = self.parts, self.settings.http.url
+        parts, base = self.parts, self.settings.base_url
         peers = [*self.settings.notifications.addresses, *(peer.fhir for peer in self.settings.peers)]
         broker = Broker(
             parts.subscriptions, parts.outbox, parts.registry, parts.identities, parts.audit, self.scope_of,
@@ -170,7 +170,8 @@ class Node(Core):
         self, ready: Mapping[str, Any], counts: Callable[[], str] = str, later: Later | None = None
     ) -> HttpServices:
         documents, persons, dsub = self.documents(), self.v3(later), self.dsub()
-        call = Call(self._poster(), self.clock, self.chance)
+        speaking = self.enforced.speaking if self.enforced else None
+        call = Call(self._poster(), self.clock, self.chance, speaking=speaking)
         everybody = self.communities(call, persons.discoveries)
         gateway = GatewayServices(documents, everybody, later, persons.may_reply)
         special: dict[str, ihe.Services] = {"/dsub": dsub, ihe.INITIATING_PATH: gateway}
@@ -195,6 +196,7 @@ class Node(Core):
             max_soap_bytes=self.settings.soap.max_body_bytes,
             max_upload_bytes=self.settings.soap.max_message_bytes,
             counts=counts,
+            subscriptions=self.parts.subscriptions,
             medical_ids=self.medical_ids(),
             authentication=self.enforced.authentication if self.enforced else Open(),
             tokens=self.enforced.token_api if self.enforced else None,

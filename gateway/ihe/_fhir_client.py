@@ -109,7 +109,7 @@ def get(url: str, call: Call, left_s: float) -> dict[str, Any]:
     try:
         with call.session.get(
             url,
-            headers={"Accept": _ACCEPT, "Accept-Encoding": "identity"},
+            headers=_headers(call.authorization(url)),
             stream=True,
             allow_redirects=False,
             auth=no_credentials,
@@ -120,6 +120,11 @@ def get(url: str, call: Call, left_s: float) -> dict[str, Any]:
         raise TimeoutError("the community did not answer in time") from None
     except (requests.RequestException, TransportError):
         raise Unavailable("the community cannot be reached") from None
+
+
+def _headers(authorization: str) -> dict[str, str]:
+    named = {"Authorization": authorization} if authorization else {}
+    return {"Accept": _ACCEPT, "Accept-Encoding": "identity", **named}
 
 
 def _read(response: requests.Response, call: Call, until: float) -> dict[str, Any]:

@@ -15,11 +15,12 @@ from gateway.codec import ebxml, fhir
 from gateway.codec.ebxml import RegistryError
 from gateway.codec.hl7v3 import II
 from gateway.codec.mtom import Part
-from gateway.errors import BadInput, GatewayError, Unavailable
+from gateway.errors import DENIED, BadInput, Forbidden, GatewayError, Unavailable
 from gateway.ihe import _discovery, _fhir_client, iti38, iti39
 from gateway.ihe._client import Call, Finding, Peer
 from gateway.ihe._discovery import Match, Own
 from gateway.ihe._held import Held
+from gateway.model.clock import Clock
 from gateway.model.document import APPROVED, DEPRECATED, ON_DEMAND, STABLE, DocumentEntry
 from gateway.model.identity import PatientId
 from gateway.services.federation import documentary
@@ -137,9 +138,20 @@ def _another(whom: Whom, match: Match) -> bool:
 # -- what it holds -----------------------------------------------------------------------------------------------------
 
 
-def ask_of(peer: Peer, call: Call, translate: Translate, rules: SearchRules) -> Ask:
+def capabilities(clock: Clock) -> Held[_fhir_client.Capability]:
+    """Remembers what one community's server says of itself, whoever asks."""
+    return Held(clock.monotonic, 1, _CAPABILITY_S)
+
+
+def ask_of(
+    peer: Peer,
+    call: Call,
+    translate: Translate,
+    rules: SearchRules,
+    said: Held[_fhir_client.Capability] | None = None,
+) -> Ask:
     """How to ask `peer` for FHIR resources: by FHIR what its server has, the rest out of its documents."""
-    server = _Server(peer, call)
+    server = _Server(peer, call, said or capabilities(call.clock))
 
     def ask(question: Question, whom: Whom, patient: PatientId, left_s: float) -> Given:
         until = call.clock.monotonic() + left_s
@@ -166,10 +178,7 @@ class _Server:
 
     peer: Peer
     call: Call
-    _said: Held[_fhir_client.Capability] = None  # type: ignore[assignment]
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_said", Held(self.call.clock.monotonic, 1, _CAPABILITY_S))
+    _said: Held[_fhir_client.Capability]
 
     def has(self, type_: str, left_s: float) -> bool:
         """Whether it is to be asked for a type. One that does not say what it has is asked for everything it could."""
@@ -385,6 +394,8 @@ def _alarms(peer: Peer, findings: Sequence[Finding], errors: Sequence[RegistryEr
     _report(peer, findings)
     failures = [error.code for error in errors if error.severity == ebxml.ERROR]
     if failures and not anything:
+        if any(error.context == DENIED for error in errors):
+            raise Forbidden("the policy of the community does not permit the question")
         raise Refused("the community answered with an error instead of documents")
     return [one.code for one in findings if one.code in TRUST] + (["partial"] if failures else [])
 

@@ -141,7 +141,7 @@ def _read(
         raise InvalidParameter(f"the heartbeat period is at least {SHORTEST_HEARTBEAT_S} seconds")
     return Subscription(
         "", "fhir", "requested", topic.url, wanted, endpoint, contents[0], caller.node, "", _end(sent, services),
-        fhir.render(sent).decode(), heartbeat_s=beat,
+        fhir.render(sent).decode(), heartbeat_s=beat, claims=caller,
     )  # fmt: skip
 
 

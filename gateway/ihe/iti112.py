@@ -15,7 +15,7 @@ from gateway.ihe._client import Poster
 from gateway.ihe._dsubm import DsubmServices
 from gateway.ihe.iti53 import post
 from gateway.ihe.iti110 import headers
-from gateway.model.caller import Caller, Scope
+from gateway.model.caller import Scope
 from gateway.model.subscription import Notification, Subscription
 from gateway.services.broker import Send, Told
 from gateway.translate.document_reference import Json
@@ -35,7 +35,7 @@ def message(told: Told, services: DsubmServices, base: str) -> Json:
     id_ = str(uuid5(UUID(one.id), str(sent.n)))
     if sent.happening != "event" or told.stored is None:
         return _dsubm.bundle(id_, _dsubm.status(one, KINDS[sent.happening], base), one, base)
-    scope = services.broker.scope_of(Caller(node=one.owner), "ITI-52")
+    scope = services.broker.scope_of(one.caller, "ITI-52")
     events, entries = about(told, one.content, services, base, scope)
     return _dsubm.bundle(id_, _dsubm.status(one, KINDS["event"], base, [events]), one, base, entries)
 

@@ -67,7 +67,7 @@ def ask(envelope: soap.Envelope, services: GatewayServices, caller: Caller, scop
             )
     answered = bool(ours)
     if theirs:
-        fetched, failures, anybody = _peers(list(theirs.values()), services)
+        fetched, failures, anybody = _peers(list(theirs.values()), services, caller)
         documents += sorted(fetched, key=lambda one: (one.home, one.unique))
         errors += failures
         answered = answered or anybody
@@ -97,10 +97,10 @@ def _named(error: GatewayError, one: Wanted) -> RegistryError:
 
 
 def _peers(
-    wanted: list[tuple[Asked, list[Place]]], services: GatewayServices
+    wanted: list[tuple[Asked, list[Place]]], services: GatewayServices, caller: Caller
 ) -> tuple[list[Fetched], list[RegistryError], bool]:
     until = services.clock.monotonic() + services.communities.federation.deadline_s
-    call = services.communities.call
+    call = services.communities.call.by(caller)
 
     def work(one: Asked, places: list[Place], left_s: float) -> iti39.Answer[Place]:
         return iti39.retrieve(one.peer, places, call, left_s)

@@ -1,8 +1,9 @@
 """Who wants to be told of new documents, and what they are told (ITI TF-2: 3.52, 3.53; IHE DSUBm 2:3.110, 3.112)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal, NamedTuple
 
+from gateway.model.caller import Caller
 from gateway.model.document import CodeFilter, ObjectKind
 
 Face = Literal["dsub", "fhir"]
@@ -60,8 +61,15 @@ class Subscription:
     """Events since it began."""
     error: str = ""
     """Why it is in error, in our own words."""
+    claims: Caller | None = None
+    """Who subscribed, as it was checked then; what may be told is decided by it anew each time."""
     heartbeat_s: int = 0
     """FHIR: after so much silence it is told that we are still here; 0: never."""
+
+    @property
+    def caller(self) -> Caller:
+        """In whose name it is told. An emergency access ends with its hour, so it is no part of it."""
+        return replace(self.claims, break_glass="") if self.claims else Caller(node=self.owner)
 
 
 class Event(NamedTuple):

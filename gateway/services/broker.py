@@ -5,7 +5,8 @@ subscriber, in the commit that finishes the job, so that nothing is told twice o
 what is due, one subscriber's notifications in their order. Who is away is asked again after a pause that doubles; after
 `ATTEMPTS` tries a notification is parked, where an operator sees it and may queue it again.
 
-A subscriber is told of what its node may see (Scope), and nothing else.
+A subscriber is told of what whoever subscribed may see at that moment (Scope), and nothing else: a consent withdrawn
+between the registration and the sending counts.
 """
 
 import re
@@ -118,8 +119,11 @@ class Broker:
 
     def _events(self, jobs: Sequence[Job]) -> Iterator[Event]:
         """Per subscriber in the order of the jobs; each object once a job."""
-        for owner, wanted in self._active().items():
-            scope = self.scope_of(Caller(node=owner), "ITI-52")
+        for caller, wanted in self._active().items():
+            try:
+                scope = self.scope_of(caller, "ITI-52")
+            except Forbidden:  # a grant or agreement that is no more
+                continue
             for job in jobs:
                 for stored in self._new(job, scope):
                     made = read_object(stored)
@@ -129,11 +133,11 @@ class Broker:
                         if one.filter.kind == kind_of(stored.objectType) and self.fits(one.filter, made, scope)
                     )
 
-    def _active(self) -> dict[str, list[Subscription]]:
-        found: dict[str, list[Subscription]] = {}
+    def _active(self) -> dict[Caller, list[Subscription]]:
+        found: dict[Caller, list[Subscription]] = {}
         for one in self.subscriptions.all():
             if one.status == "active" and one.topic != PULL_POINT:
-                found.setdefault(one.owner, []).append(one)
+                found.setdefault(one.caller, []).append(one)
         return found
 
     def _new(self, job: Job, scope: Scope) -> list[StoredEntry]:
@@ -214,7 +218,11 @@ class Broker:
     def _told(self, subscription: Subscription, one: Notification) -> Told | None:
         if one.happening != "event" or one.published:
             return Told(subscription, one, None)
-        found = self.registry.by_entry_uuid((one.object,), self.scope_of(Caller(node=subscription.owner), "ITI-52"))
+        try:
+            scope = self.scope_of(subscription.caller, "ITI-52")
+        except Forbidden:
+            return None
+        found = self.registry.by_entry_uuid((one.object,), scope)
         return Told(subscription, one, found[0]) if found else None
 
     def fetched(self, notifications: Iterable[Notification]) -> list[Told]:
@@ -259,6 +267,22 @@ class Broker:
             AuditRecord("110106", number, "R", outcome, told.subscription.owner, patient=patient,
                         object=told.notification.object or told.subscription.id, detail=detail)
         )  # fmt: skip
+
+
+def parked(subscriptions: Subscriptions) -> list[dict[str, object]]:
+    """What an operator sees of the parked notifications, oldest first; nothing of the patient."""
+    found: list[dict[str, object]] = []
+    known: dict[str, Subscription | None] = {}
+    for one in subscriptions.parked():
+        if one.subscription not in known:
+            known[one.subscription] = subscriptions.get(one.subscription)
+        of = known[one.subscription]
+        found.append({
+            "number": one.n, "subscription": one.subscription, "face": of.face if of else "",
+            "address": of.address if of else "", "owner": of.owner if of else "", "happening": one.happening,
+            "event": one.number, "created": one.created, "attempts": one.attempts,
+        })  # fmt: skip
+    return found
 
 
 def instant(moment: datetime) -> str:

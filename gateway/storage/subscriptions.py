@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import orjson
 
+from gateway.model.caller import Caller
 from gateway.model.clock import Clock
 from gateway.model.document import CodeFilter
 from gateway.model.subscription import Event, Filter, Notification, Subscription
@@ -165,4 +166,8 @@ def _subscription(row: Sequence[Any]) -> Subscription:
         tuple(map(tuple, given["referenceIdList"])), tuple(given["sourceId"]),
         tuple((at, tuple(values)) for at, values in given.get("names", ())), tuple(given.get("ids", ())),
     )  # fmt: skip
-    return Subscription(**dict(zip(_SELF, row, strict=False)), filter=made, **rest)
+    claims = rest.pop("claims", None)
+    if claims is not None:
+        said: dict[str, Any] = {n: tuple(value) if isinstance(value, list) else value for n, value in claims.items()}
+        claims = Caller(**said)
+    return Subscription(**dict(zip(_SELF, row, strict=False)), filter=made, claims=claims, **rest)
