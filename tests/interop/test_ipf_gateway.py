@@ -50,8 +50,7 @@ def test_a_consumer_asks_all_communities(ipf: Ipf) -> None:
     theirs = {one.entryUUID for one in stub().entries()}
     said = ipf.ask("FindDocuments", PATIENT, returns="ObjectRef", path="/xca/initiating")
     assert (said["status"], said["errors"]) == ("SUCCESS", [])
-    # The community behind gives whole entries whatever is asked; ours are references.
-    assert theirs == set(said["documents"]) and len(said["references"]) > 5
+    assert theirs < set(said["references"]) and said["documents"] == []
 
 
 def test_a_consumer_asks_one_community(ipf: Ipf) -> None:
