@@ -55,6 +55,7 @@ _PATIENT_SCHEMES: Final = {
 """patientId -> uniqueId of DocumentEntry, SubmissionSet and Folder."""
 _UNIQUE: Final = frozenset(_PATIENT_SCHEMES.values())
 _OBJECTS = re.compile(rb"<rim:RegistryObjectList>(.*)</rim:RegistryObjectList>", re.DOTALL)
+_REFERENCE: Final = f"{{{RIM}}}ObjectRef"
 _UNKNOWN_PATIENT: Final = "XDSUnknownPatientId"
 
 
@@ -227,6 +228,9 @@ def _believed(
             continue
         if whose:
             patients.add(whose)
+        if query.returnType == "ObjectRef" and id_ and element.tag != _REFERENCE:
+            # LENIENT: a community that gives whole objects to whoever asks for references.
+            element = etree.Element(_REFERENCE, {"id": id_}, nsmap={"rim": RIM})
         element.set("home", home)
         kept.setdefault(id_ or unique, (home, unique or id_, etree.tostring(element, with_tail=False)))
     if patient is not None and len(patients) > 1:

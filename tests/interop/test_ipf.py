@@ -107,12 +107,18 @@ class Ipf:
         assert "exception" not in said, said
         return said
 
-    def ask(self, query: str, *given: str, returns: str = "LeafClass", scheme: str = "xds-iti18") -> dict[str, Any]:
-        path = "/xca" if scheme == "xca-iti38" else "/xds/registry"
+    def ask(
+        self, query: str, *given: str, returns: str = "LeafClass", scheme: str = "xds-iti18", path: str = ""
+    ) -> dict[str, Any]:
+        path = path or ("/xca" if scheme == "xca-iti38" else "/xds/registry")
         return self._say("query", f"{scheme}://127.0.0.1:{self._port}{path}", query, returns, *given)
 
     def retrieve(self, *unique_ids: str) -> dict[str, Any]:
         return self._say("retrieve", f"xds-iti43://127.0.0.1:{self._port}/xds/repository", REPOSITORY, *unique_ids)
+
+    def retrieve_of(self, place: str, *unique_ids: str, scheme: str, path: str) -> dict[str, Any]:
+        """`place`: repositoryUniqueId,homeCommunityId"""
+        return self._say("retrieve", f"{scheme}://127.0.0.1:{self._port}{path}", place, *unique_ids)
 
     def change(self, verb: str, number: int, *given: str) -> dict[str, Any]:
         path = "repository" if number == 41 else "registry"

@@ -2,7 +2,7 @@
 // IPF's own validation of every request and every answer, and says in one line of JSON what it understood.
 //
 //   query    <endpoint> <name of the query> <returnType> <key=value> ...
-//   retrieve <endpoint> <repositoryUniqueId> <documentUniqueId> ...
+//   retrieve <endpoint> <repositoryUniqueId>[,<homeCommunityId>] <documentUniqueId> ...
 //   provide | register | deprecate | remove <endpoint> ...           (Submissions.java)
 //
 // Fields are separated by tabs, values of one key by commas. `endpoint` is a Camel URI (xds-iti18://host:port/path).
@@ -48,7 +48,8 @@ public final class Client {
         "xds-iti18", new Processor[] {XdsCamelValidators.iti18RequestValidator(), XdsCamelValidators.iti18ResponseValidator()},
         "xds-iti43", new Processor[] {XdsCamelValidators.iti43RequestValidator(), XdsCamelValidators.iti43ResponseValidator()},
         "xds-iti51", new Processor[] {XdsCamelValidators.iti51RequestValidator(), XdsCamelValidators.iti51ResponseValidator()},
-        "xca-iti38", new Processor[] {XdsCamelValidators.iti38RequestValidator(), XdsCamelValidators.iti38ResponseValidator()});
+        "xca-iti38", new Processor[] {XdsCamelValidators.iti38RequestValidator(), XdsCamelValidators.iti38ResponseValidator()},
+        "xca-iti39", new Processor[] {XdsCamelValidators.iti39RequestValidator(), XdsCamelValidators.iti39ResponseValidator()});
 
     private final CamelContext context;
 
@@ -107,8 +108,9 @@ public final class Client {
 
     private String retrieved(String[] fields) throws Exception {
         var request = new RetrieveDocumentSet();
+        var place = fields[2].split(",");
         for (int i = 3; i < fields.length; i++) {
-            request.getDocuments().add(new DocumentReference(fields[2], fields[i], null));
+            request.getDocuments().add(new DocumentReference(place[0], fields[i], place.length > 1 ? place[1] : null));
         }
         var found = send(fields[1], request).getMessage().getBody(RetrievedDocumentSet.class);
         var digests = new ArrayList<String>();
