@@ -168,5 +168,8 @@ def _subscription(row: Sequence[Any]) -> Subscription:
     )  # fmt: skip
     claims = rest.pop("claims", None)
     if claims is not None:
-        claims = Caller(**{name: tuple(value) if isinstance(value, list) else value for name, value in claims.items()})
+        said: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in claims.items()
+        }
+        claims = Caller(**said)
     return Subscription(**dict(zip(_SELF, row, strict=False)), filter=made, claims=claims, **rest)
