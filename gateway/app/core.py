@@ -14,7 +14,7 @@ from gateway.ihe._mllp_client import plain
 from gateway.ihe._transport import session
 from gateway.model.caller import UNRESTRICTED, Caller, Scope
 from gateway.model.clock import Chance, Clock
-from gateway.ports import Documents, Registry
+from gateway.ports import Documents, Registry, Resources
 from gateway.serve import outgoing
 from gateway.serve.enforcing import Enforcement
 from gateway.services.break_glass import EmergencyDesk
@@ -26,7 +26,7 @@ from gateway.services.ondemand.making import OnDemand
 from gateway.services.persons import Persons
 from gateway.services.policy.access import Access, ScopeOf
 from gateway.services.policy.configured import policy_of
-from gateway.services.policy.guard import Guard, GuardedDocuments, GuardedRegistry
+from gateway.services.policy.guard import Guard, GuardedDocuments, GuardedRegistry, GuardedResources
 from gateway.services.registry.service import RegistryServices
 from gateway.services.search import SearchRules, system_aliases
 from gateway.settings import Settings
@@ -92,10 +92,15 @@ class Core:
             ondemand=self.ondemand(),
         )
 
+    def resources(self) -> Resources:
+        """FHIR resources as they are given out; of enforced mode with the second look of the guard."""
+        found: Resources = self.parts.resources
+        return GuardedResources(found, self.guard()) if self.is_enforced else found
+
     def ondemand(self) -> OnDemand:
         """What makes documents when they are asked for."""
         return OnDemand(
-            resources=self.parts.resources,
+            resources=self.resources(),
             identities=self.parts.identities,
             author=self.settings.community.name,
             base=f"{self.settings.base_url}/fhir",

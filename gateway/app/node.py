@@ -42,7 +42,6 @@ from gateway.services.federation.snapshots import Snapshots
 from gateway.services.feed import Feed, Readers
 from gateway.services.ingest.reading import Reader
 from gateway.services.persons import Persons
-from gateway.services.policy.guard import GuardedResources
 from gateway.services.search import SearchRules
 
 _READERS = 4
@@ -87,9 +86,7 @@ class Node(Core):
         )
         mhd = self.mhd(persons, rules, cursor_key)
         return FhirServices(
-            resources=GuardedResources(self.parts.resources, self.guard())
-            if self.is_enforced
-            else self.parts.resources,
+            resources=self.resources(),
             audit=self.parts.audit,
             rules=rules,
             cursor_key=cursor_key,
@@ -199,6 +196,7 @@ class Node(Core):
             max_soap_bytes=self.settings.soap.max_body_bytes,
             max_upload_bytes=self.settings.soap.max_message_bytes,
             counts=counts,
+            subscriptions=self.parts.subscriptions,
             medical_ids=self.medical_ids(),
             authentication=self.enforced.authentication if self.enforced else Open(),
             tokens=self.enforced.token_api if self.enforced else None,
@@ -212,7 +210,7 @@ class Node(Core):
             CommunityParts(
                 settings=self.settings,
                 documents=self.documents(),
-                resources=parts.resources,
+                resources=self.resources(),
                 identities=parts.identities,
                 persons=self.persons(),
                 health=parts.health,

@@ -66,6 +66,7 @@ TRANSACTIONS: Final[tuple[Operation, ...]] = (
     iti51.TRANSACTION,
     iti52.SUBSCRIBE,
     iti52.UNSUBSCRIBE,
+    iti52.RENEW,
     iti54.TRANSACTION,
     iti55.NOW,
     iti55.DEFERRED,

@@ -124,6 +124,7 @@ def understand(
         creationTime=_mhd.both("creation", query).within(_mhd.both("date", query)),
         serviceStartTime=first,
         serviceStopTime=last,
+        openPeriod=True,
         objectType=(STABLE, ON_DEMAND),
         **codes,
     )

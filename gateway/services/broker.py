@@ -269,6 +269,22 @@ class Broker:
         )  # fmt: skip
 
 
+def parked(subscriptions: Subscriptions) -> list[dict[str, object]]:
+    """What an operator sees of the parked notifications, oldest first; nothing of the patient."""
+    found: list[dict[str, object]] = []
+    known: dict[str, Subscription | None] = {}
+    for one in subscriptions.parked():
+        if one.subscription not in known:
+            known[one.subscription] = subscriptions.get(one.subscription)
+        of = known[one.subscription]
+        found.append({
+            "number": one.n, "subscription": one.subscription, "face": of.face if of else "",
+            "address": of.address if of else "", "owner": of.owner if of else "", "happening": one.happening,
+            "event": one.number, "created": one.created, "attempts": one.attempts,
+        })  # fmt: skip
+    return found
+
+
 def instant(moment: datetime) -> str:
     """UTC, milliseconds: text order is time order."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from gateway.app import configured
 from gateway.errors import Unavailable
 from gateway.model.caller import Scope
 from gateway.services.broker import ATTEMPTS
@@ -136,3 +137,19 @@ def test_what_the_subscriber_may_not_see_is_not_told(dsubm: Dsubm) -> None:
 
 def _families(resource: dict[str, Any]) -> list[str]:
     return [name["family"] for one in resource.get("contained", ()) for name in one.get("name", ()) if "family" in name]
+
+
+@pytest.mark.parametrize("content", ["empty", "id-only", "full-resource"])
+def test_what_is_sent_and_answered_is_fhir(dsubm: Dsubm, content: str) -> None:
+    id_ = dsubm.subscribe(content=content, beat=60)["id"]
+    dsubm.run()
+    dsubm.register(1)
+    dsubm.run()
+    dsubm.later(60)
+    dsubm.run()
+    sent = dsubm.consumer.bundles()
+    assert [status_of(one)["type"] for one in sent] == ["handshake", "event-notification", "heartbeat"]
+    answers = ("/Subscription", f"/Subscription/{id_}", f"/Subscription/{id_}/$status", f"/Subscription/{id_}/$events")
+    for made in (*sent, *map(dsubm.node.json, (*answers, "/Basic"))):
+        found = [one for one in configured.validator().check(made) if one.severity in ("error", "fatal")]
+        assert found == [], (made["resourceType"], found[:3])

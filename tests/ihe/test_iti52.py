@@ -3,6 +3,7 @@ points (ITI-69, 70), and everything that is refused. A consumer is a function th
 
 import io
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -107,8 +108,8 @@ def text(answer: etree._Element, name: str) -> str:
     return "" if found is None else (found.text or "")
 
 
-@pytest.fixture
-def dsub(tmp_path: Path) -> Iterator[Dsub]:
+@contextmanager
+def notifying(tmp_path: Path) -> Iterator[Dsub]:
     time = [datetime(2026, 1, 2, tzinfo=UTC)]
     with face(tmp_path, "ADT-00", clock=Clock(lambda: time[0])) as node:
         made = app.Node(node.settings, node.parts, Clock(lambda: time[0])).broker()
@@ -117,6 +118,12 @@ def dsub(tmp_path: Path) -> Iterator[Dsub]:
         broker = replace(made, send={"dsub": send})
         broker.fan_out()  # what came as files
         yield Dsub(node, broker, consumer, time)
+
+
+@pytest.fixture
+def dsub(tmp_path: Path) -> Iterator[Dsub]:
+    with notifying(tmp_path) as found:
+        yield found
 
 
 def test_who_subscribed_is_told_and_nobody_else(dsub: Dsub) -> None:
@@ -179,6 +186,39 @@ def test_a_subscription_ends(dsub: Dsub) -> None:
     assert dsub.consumer.sent == []
 
 
+@pytest.mark.parametrize(
+    ("asked", "end"),
+    [
+        ("2026-01-02T10:00:00+09:00", "2026-01-02T01:00:00.000Z"),
+        ("PT1H", "2026-01-02T01:00:00.000Z"),
+        ("P1DT0.5S", "2026-01-03T00:00:00.500Z"),
+        ("P1M", "2026-02-01T00:00:00.000Z"),
+        ("P999999Y", "2027-01-03T00:00:00.000Z"),
+        ("2099-01-01T00:00:00Z", "2027-01-03T00:00:00.000Z"),
+    ],
+)
+def test_the_end_is_a_time_or_a_duration(dsub: Dsub, asked: str, end: str) -> None:
+    assert text(dsub.subscribe(end=asked), "TerminationTime") == end
+
+
+def test_renewed(dsub: Dsub) -> None:
+    reference_ = text(dsub.subscribe(end="PT1H"), "Address")
+    action = f"{ACTIONS}SubscriptionManager/RenewRequest"
+    body = f'<wsnt:Renew xmlns:wsnt="{WSNT}"><wsnt:TerminationTime>%s</wsnt:TerminationTime></wsnt:Renew>'
+    status, answer = dsub.ask(action, body % "PT2H", reference_)
+    assert answer is not None and status == 200 and text(answer, "TerminationTime") == "2026-01-02T02:00:00.000Z"
+    dsub.later(3601)
+    dsub.register(1)
+    dsub.broker.run_once()
+    assert len(dsub.consumer.sent) == 1
+    for sent, to, name in (
+        ("soon", reference_, "UnacceptableTerminationTimeFault"),
+        ("PT1H", "http://x/dsub", "ResourceUnknownFault"),
+    ):
+        status, answer = dsub.ask(action, body % sent, to)
+        assert answer is not None and status == 500 and answer.find(f".//{{*}}{name}") is not None
+
+
 def test_a_subscription_expires(dsub: Dsub) -> None:
     assert text(dsub.subscribe(end="2026-01-02T01:00:00Z"), "TerminationTime") == "2026-01-02T01:00:00.000Z"
     dsub.later(3601)
@@ -192,7 +232,13 @@ def test_a_subscription_expires(dsub: Dsub) -> None:
     [
         ({"topic": "ihe:Weather"}, "TopicNotSupportedFault"),
         ({"topic": "x"}, "TopicNotSupportedFault"),
-        ({"topic": "wsnt:FullDocumentEntry"}, "InvalidTopicExpressionFault"),
+        ({"topic": "wsnt:FullDocumentEntry"}, "TopicNotSupportedFault"),
+        ({"topic": "nobody:FullDocumentEntry"}, "InvalidTopicExpressionFault"),
+        ({"topic": "ihe:Full/Entry"}, "InvalidTopicExpressionFault"),
+        ({"topic": ""}, "InvalidTopicExpressionFault"),
+        ({"end": "P"}, "UnacceptableInitialTerminationTimeFault"),
+        ({"end": "PT0S"}, "UnacceptableInitialTerminationTimeFault"),
+        ({"end": "-P1D"}, "UnacceptableInitialTerminationTimeFault"),
         ({"dialect": "urn:x"}, "TopicExpressionDialectUnknownFault"),
         ({"query": "urn:uuid:14d4debf-8f97-4251-9a74-a90016b0af0d"}, "InvalidFilterFault"),
         ({"query": SETS}, "InvalidFilterFault"),

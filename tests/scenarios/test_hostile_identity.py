@@ -188,7 +188,7 @@ QUERIES: dict[str, Case] = {
     "FHIR, $ihe-pix NUL": (
         lambda r: str(r.http.get(f"/fhir/Patient/$ihe-pix?sourceIdentifier=urn:oid:{ARC}.2|a%00").status_code), "404",
     ),
-    "FHIR, a long value": (lambda r: str(r.http.get("/fhir/Patient?family=" + "a" * 9000).status_code), "400"),
+    "FHIR, a long value": (lambda r: str(r.http.get("/fhir/Patient?family=" + "a" * 9000).status_code), "414"),
 }  # fmt: skip
 
 
