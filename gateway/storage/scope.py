@@ -115,14 +115,20 @@ def as_sql(kind: str, scope: Scope, alias: str = "") -> tuple[str, tuple[Any, ..
 
 
 def _prepared(kind: str, scope: Scope) -> list[Condition]:
-    """As one text that was made before: building these conditions anew costs more than running them."""
+    return list(_bound(kind, scope))
+
+
+@lru_cache(maxsize=512)
+def _bound(kind: str, scope: Scope) -> tuple[Condition, ...]:
+    """As one text that was made before: building these conditions anew costs more than running them, and so does giving
+    them their values. Within a second equal callers have equal scopes."""
     template, own = _template(scope)
     sql, names, values = _compiled(kind, template, "named")
     if not sql:
-        return []
+        return ()
     # Under names of its own: the statement around it names its parameters after columns too.
     bound = {f"scope_{name}": own.get(values[name], values[name]) for name in names}
-    return [cast(Condition, text(_BOUND.sub(r":scope_\1", sql)).bindparams(**bound))]
+    return (cast(Condition, text(_BOUND.sub(r":scope_\1", sql)).bindparams(**bound)),)
 
 
 _BOUND = re.compile(r":(\w+)")
