@@ -4,7 +4,7 @@ Two readers that take the end of a request for two different places let one mess
 them. waitress refuses most of what makes them differ; here stands what it lets through and a proxy may read otherwise.
 """
 
-from typing import Final
+from typing import Any, Final
 
 from waitress.parser import HTTPRequestParser, ParsingError  # type: ignore[import-untyped]
 from waitress.utilities import BadRequest, RequestHeaderFieldsTooLarge  # type: ignore[import-untyped]
@@ -19,6 +19,8 @@ _ONCE: Final = frozenset({b"host", b"content-length", b"transfer-encoding", b"au
 
 class Parser(HTTPRequestParser):  # type: ignore[misc]
     """waitress's, stricter. What it refuses is answered 400 (431 for too many headers) and the connection ends."""
+
+    error: Any
 
     def received(self, data: bytes) -> int:
         taken = int(super().received(data))

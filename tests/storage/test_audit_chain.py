@@ -69,8 +69,11 @@ def test_a_trail_of_before_the_chain_is_closed_when_it_is_opened(tmp_path: Path)
         ("DELETE FROM audit_chain WHERE n = 4", "record 4 has no link in the chain"),
         ("UPDATE audit SET n = CASE n WHEN 2 THEN 93 ELSE n END", "records 2 to 2 are missing"),
         ("UPDATE audit_chain SET hash = x'00' WHERE n = 2", "record 2 was altered"),
-        ("INSERT INTO audit SELECT 0, recorded, event, \"transaction\", action, outcome, actor, address, patient, object,"
-         " detail, who, organization, purpose, break_glass, more FROM audit WHERE n = 2", "record 0 was inserted"),
+        (
+            'INSERT INTO audit SELECT 0, recorded, event, "transaction", action, outcome, actor, address, patient, object,'
+            " detail, who, organization, purpose, break_glass, more FROM audit WHERE n = 2",
+            "record 0 was inserted",
+        ),
         ("UPDATE audit SET n = -3 WHERE n = 3", "record -3 was inserted"),
         ("INSERT INTO audit_chain VALUES (-1, x'00')", "link -1 was inserted"),
         ("INSERT INTO audit_chain VALUES (6, x'00')", "records 6 to 6 are missing"),
