@@ -41,6 +41,8 @@ and values stay out of it.
     |   |-- UnmodifiableMetadata a restricted update of what may not change
     |   |-- UpdateIdentifier     a logicalID nobody has
     |   |-- UpdateObjectType     of something that cannot be updated so
+    |   |-- UpdateAnnotation     HasMember does not say what it has to
+    |   |-- UpdateRequest        what was sent is no update
     |-- RemoveDocuments          a document that cannot be removed
     |-- Unauthenticated          who asks is not known
     |-- Forbidden                policy says no
@@ -177,6 +179,12 @@ class UpdateIdentifier(UpdateError): ...
 class UpdateObjectType(UpdateError): ...
 
 
+class UpdateAnnotation(UpdateError): ...
+
+
+class UpdateRequest(UpdateError): ...
+
+
 class RemoveDocuments(GatewayError): ...
 
 
@@ -187,6 +195,10 @@ class Unauthenticated(GatewayError):
         super().__init__(text)
         self.error = error
         self.detail = detail
+
+
+DENIED = "policy does not permit this"
+"""All that a caller hears of why not; also how a node of ours knows it from another's answer, for XDS has no code for it."""
 
 
 class Forbidden(GatewayError):
@@ -268,6 +280,8 @@ ERRORS: dict[type[GatewayError], WireCodes] = {
     UnmodifiableMetadata: WireCodes("AE", "207", "UnmodifiableMetadataError", 422, "business-rule", 1),
     UpdateIdentifier: WireCodes("AE", "204", "XDSMetadataIdentifierError", 404, "not-found", 1),
     UpdateObjectType: WireCodes("AE", "207", "XDSObjectTypeError", 422, "business-rule", 1),
+    UpdateAnnotation: WireCodes("AE", "101", "XDSMetadataAnnotationError", 422, "required", 1),
+    UpdateRequest: WireCodes("AE", "102", "XDSInvalidRequestException", 422, "invalid", 1),
     RemoveDocuments: WireCodes("AE", "207", "XDSRemoveDocumentsError", 422, "processing", 1),
     Unauthenticated: WireCodes("AR", "207", "XDSRegistryError", 401, "login", 1),
     TooManyRequests: WireCodes("AE", "207", "XDSRegistryBusy", 429, "throttled", 1),

@@ -461,18 +461,30 @@ class Subscriptions(Protocol):
     def queue(self, jobs: Sequence[int], events: Sequence[Event]) -> None:
         """Finishes outbox jobs and queues what follows from them, in one commit."""
 
-    def open(self, limit: int) -> list[Notification]:
-        """What has to be delivered, oldest first, due or not."""
+    def due(self, now: str, limit: int) -> list[Notification]:
+        """The first open one of each subscription, where it is due: one who is away holds up nobody else."""
 
     def delivered(self, n: int) -> None: ...
 
     def failed(self, n: int, due: str, *, parked: bool) -> None:
         """Counts one more attempt."""
 
-    def parked(self) -> list[Notification]: ...
+    def stop(self, subscription: str) -> None:
+        """Parks what is open for it."""
+
+    def youngest(self, subscription: str) -> str:
+        """When the last of its notifications was queued (instant); "" when there is none."""
+
+    def parked(self, limit: int = 1000) -> list[Notification]: ...
+
+    def counts(self) -> dict[str, int]:
+        """State -> notifications; `done` are not counted."""
 
     def requeue(self, n: int) -> bool:
         """Opens a parked one again; False when it is none."""
+
+    def drop(self, n: int) -> bool:
+        """Gives a parked one up; False when it is none."""
 
     def held(self, subscriptions: Sequence[str], limit: int) -> list[Notification]:
         """What a pull point holds, oldest first."""

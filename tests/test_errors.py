@@ -51,6 +51,8 @@ XDS = {
     "UnresolvedReferenceException",
     "XDSDuplicateUniqueIdInRegistry",
     "XDSMetadataIdentifierError",
+    "XDSMetadataAnnotationError",
+    "XDSInvalidRequestException",
     "XDSMetadataUpdateError",
     "XDSMetadataUpdateOperationError",
     "XDSMetadataVersionError",

@@ -62,7 +62,7 @@ def test_a_variable_that_names_no_key_is_nothing_to_us(loaded: Any, name: str) -
         (
             "[[peers]]\nid = 'urn:oid:1.2'\nurl = 'x'",
             "DIR/musubi.toml: unknown key 'peers.0.url' "
-            "(known here: audience, documents_per_request, fhir, homes, id, name, timeout_s, xca, xcpd)",
+            "(known here: audience, documents_per_request, fhir, fhir_audience, homes, id, name, timeout_s, xca, xcpd)",
         ),
         ("directory = '/'", "unknown key 'directory' (paths count from the folder of the configuration file)"),
         ("[[authorities]]\noid = 'TOKYO'", "authorities.0.oid has to be an OID: numbers with points between them"),

@@ -7,19 +7,18 @@ from functools import partial
 from typing import cast
 
 from gateway.app.configured import agency, domains, facilities, matching, medical_authority
-from gateway.ihe import iti10, iti46, iti53, iti64
+from gateway.ihe import iti10, iti46, iti64
 from gateway.ihe._client import Call, Poster
-from gateway.ihe._later import Deliveries, allowed
+from gateway.ihe._later import Deliveries
 from gateway.ihe._mllp_client import plain
 from gateway.ihe._transport import session
 from gateway.model.caller import UNRESTRICTED, Caller, Scope
 from gateway.model.clock import Chance, Clock
-from gateway.ports import Documents, Registry
+from gateway.ports import Documents, Registry, Resources
 from gateway.serve import outgoing
 from gateway.serve.enforcing import Enforcement
 from gateway.services.break_glass import EmergencyDesk
 from gateway.services.break_glass import Rules as EmergencyRules
-from gateway.services.broker import Broker
 from gateway.services.documents import DocumentServices
 from gateway.services.medical_id import MedicalIds, Participant
 from gateway.services.notify import MOVED, Consumer, Notifier
@@ -27,7 +26,7 @@ from gateway.services.ondemand.making import OnDemand
 from gateway.services.persons import Persons
 from gateway.services.policy.access import Access, ScopeOf
 from gateway.services.policy.configured import policy_of
-from gateway.services.policy.guard import Guard, GuardedDocuments, GuardedRegistry
+from gateway.services.policy.guard import Guard, GuardedDocuments, GuardedRegistry, GuardedResources
 from gateway.services.registry.service import RegistryServices
 from gateway.services.search import SearchRules, system_aliases
 from gateway.settings import Settings
@@ -93,26 +92,21 @@ class Core:
             ondemand=self.ondemand(),
         )
 
+    def resources(self) -> Resources:
+        """FHIR resources as they are given out; of enforced mode with the second look of the guard."""
+        found: Resources = self.parts.resources
+        return GuardedResources(found, self.guard()) if self.is_enforced else found
+
     def ondemand(self) -> OnDemand:
         """What makes documents when they are asked for."""
         return OnDemand(
-            resources=self.parts.resources,
+            resources=self.resources(),
             identities=self.parts.identities,
             author=self.settings.community.name,
-            base=f"{self.settings.http.url}/fhir",
+            base=f"{self.settings.base_url}/fhir",
             registry=self.registry(),
             snapshots=self.settings.soap.keep_snapshots,
         )
-
-    def broker(self) -> Broker:
-        """Tells subscribers of new documents."""
-        parts, base = self.parts, self.settings.http.url
-        peers = [*self.settings.notifications.addresses, *(peer.fhir for peer in self.settings.peers)]
-        return Broker(
-            parts.subscriptions, parts.outbox, parts.registry, parts.identities, parts.audit, self.scope_of,
-            allowed(peers, loopback=self.settings.security.mode == "open"), base, self.clock, self.chance,
-            {"dsub": iti53.sender(self._poster(), self.chance, base, self.settings.community.id)},
-        )  # fmt: skip
 
     def registry(self) -> RegistryServices:
         """What submissions, updates and removals work with, on whatever wire they come."""
@@ -184,7 +178,7 @@ class Core:
 
     def _search_rules(self) -> SearchRules:
         return SearchRules(
-            base=f"{self.settings.http.url}/fhir",
+            base=f"{self.settings.base_url}/fhir",
             aliases=system_aliases(tuple(one.authority() for one in self.settings.authorities)),
             affinity_domain=self.settings.community.affinity_domain,
         )

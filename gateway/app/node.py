@@ -1,7 +1,7 @@
 """The faces of a node: what HTTP (FHIR, SOAP, /api) and MLLP work with."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
 from gateway import ihe
@@ -13,11 +13,13 @@ from gateway.fhir.audit_events import Trail
 from gateway.fhir.federated import FederatedServices
 from gateway.fhir.server import FhirServices
 from gateway.fhir.trust import TrustFaces
+from gateway.ihe import iti53, iti112
 from gateway.ihe._client import Call
 from gateway.ihe._continuation import KEPT as POINTERS
 from gateway.ihe._continuation import KEPT_S as POINTERS_S
 from gateway.ihe._continuation import Continuations
 from gateway.ihe._dsub import DsubServices
+from gateway.ihe._dsubm import DsubmServices
 from gateway.ihe._gateway import GatewayServices
 from gateway.ihe._held import Held, Remembered
 from gateway.ihe._later import allowed
@@ -34,12 +36,12 @@ from gateway.model.resource import ReferenceClause, SearchPlan
 from gateway.serve.authentication import Open
 from gateway.serve.federation_api import FederationApi
 from gateway.serve.http_services import HttpServices
+from gateway.services.broker import Broker
 from gateway.services.consent import ConsentDesk
 from gateway.services.federation.snapshots import Snapshots
 from gateway.services.feed import Feed, Readers
 from gateway.services.ingest.reading import Reader
 from gateway.services.persons import Persons
-from gateway.services.policy.guard import GuardedResources
 from gateway.services.search import SearchRules
 
 _READERS = 4
@@ -57,6 +59,21 @@ class Node(Core):
         trail = Trail(parts.trail, parts.identities, persons, self.settings.community.id)
         return TrustFaces(desk, self.emergencies(), trail)
 
+    def broker(self) -> Broker:
+        """Tells subscribers of new documents."""
+        parts, base = self.parts, self.settings.base_url
+        peers = [*self.settings.notifications.addresses, *(peer.fhir for peer in self.settings.peers)]
+        broker = Broker(
+            parts.subscriptions, parts.outbox, parts.registry, parts.identities, parts.audit, self.scope_of,
+            allowed(peers, loopback=self.settings.security.mode == "open"), base, self.clock, self.chance,
+        )  # fmt: skip
+        mhd = self.mhd(self.persons(), self._search_rules(), b"")  # shows resources, answers no search
+        broker.send = {
+            "dsub": iti53.sender(self._poster(), base, self.settings.community.id),
+            "fhir": iti112.sender(self._poster(), DsubmServices(broker, mhd), f"{base}/fhir"),
+        }
+        return broker
+
     def dsub(self) -> DsubServices:
         return DsubServices(self.broker(), self.parts.audit, self.scope_of, self.chance)
 
@@ -67,10 +84,9 @@ class Node(Core):
             self.persons(),
             self._search_rules(),
         )
+        mhd = self.mhd(persons, rules, cursor_key)
         return FhirServices(
-            resources=GuardedResources(self.parts.resources, self.guard())
-            if self.is_enforced
-            else self.parts.resources,
+            resources=self.resources(),
             audit=self.parts.audit,
             rules=rules,
             cursor_key=cursor_key,
@@ -85,7 +101,7 @@ class Node(Core):
             trust=self.trust(),
             persons_of=self.parts.facts.persons_of,
             name=community.name,
-            transactions=ihe.on_fhir(self.mhd(persons, rules, cursor_key)),
+            transactions=ihe.on_fhir(mhd, DsubmServices(self.broker(), mhd)),
         )
 
     def mhd(self, persons: Persons, rules: SearchRules, cursor_key: bytes) -> MhdServices:
@@ -154,11 +170,14 @@ class Node(Core):
         self, ready: Mapping[str, Any], counts: Callable[[], str] = str, later: Later | None = None
     ) -> HttpServices:
         documents, persons, dsub = self.documents(), self.v3(later), self.dsub()
-        call = Call(self._poster(), self.clock, self.chance)
+        speaking = self.enforced.speaking if self.enforced else None
+        call = Call(self._poster(), self.clock, self.chance, speaking=speaking)
         everybody = self.communities(call, persons.discoveries)
         gateway = GatewayServices(documents, everybody, later, persons.may_reply)
         special: dict[str, ihe.Services] = {"/dsub": dsub, ihe.INITIATING_PATH: gateway}
         special |= dict.fromkeys(ihe.PERSON_PATHS, persons)
+        deliver = later.put if later is not None else None
+        special[ihe.RESPONDING_PATH] = replace(documents, deliver=deliver, may_reply=persons.may_reply)
 
         def soap(path: str, content_type: str, body: BinaryIO, caller: Caller, asker: Asker | None) -> WireResponse:
             return ihe.dispatch(path, content_type, body, special.get(path, documents), caller, asker)
@@ -177,6 +196,7 @@ class Node(Core):
             max_soap_bytes=self.settings.soap.max_body_bytes,
             max_upload_bytes=self.settings.soap.max_message_bytes,
             counts=counts,
+            subscriptions=self.parts.subscriptions,
             medical_ids=self.medical_ids(),
             authentication=self.enforced.authentication if self.enforced else Open(),
             tokens=self.enforced.token_api if self.enforced else None,
@@ -190,7 +210,7 @@ class Node(Core):
             CommunityParts(
                 settings=self.settings,
                 documents=self.documents(),
-                resources=parts.resources,
+                resources=self.resources(),
                 identities=parts.identities,
                 persons=self.persons(),
                 health=parts.health,

@@ -13,7 +13,6 @@ from gateway.codec.mllp import Block
 from gateway.ihe._v2 import Replies, answer, failed
 from gateway.ihe._v3 import Later
 from gateway.model.audit import AuditRecord
-from gateway.model.caller import Caller, Scope
 from gateway.model.clock import Chance, Clock
 from gateway.serve.authentication import Connected
 from gateway.serve.enforcing import contexts_of, enforcement
@@ -98,10 +97,9 @@ def _mllp(node: Node, counts: MllpMetrics) -> MllpServer:
         return answer(block, address, services)
 
     def of_node(block: Block, connected: Connected) -> Replies:
-        def scope(caller: Caller, transaction: str) -> Scope:
-            return services.scope_of(replace(caller, node=connected.node.id), transaction)
-
-        return answer(block, connected.address, replace(services, scope_of=scope, may=connected.node.may))
+        node_id = connected.node.id
+        known = replace(services, feed=services.feed.of(node_id), node=node_id, may=connected.node.may)
+        return answer(block, connected.address, known)
 
     def not_handled(block: Block, error: Exception) -> Replies:
         return failed(block, error, services)

@@ -16,6 +16,7 @@ from gateway.cli import (  # noqa: F401  isort: skip
     init,
     mapping,
     match,
+    notifications,
     person,
     pki,
     query,

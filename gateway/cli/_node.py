@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from gateway.cli._caller import Door
 from gateway.errors import BadInput, Unavailable
 
 
@@ -11,15 +12,18 @@ def ask_node(
     limit_s: float,
     body: dict[str, Any] | None = None,
     parameters: dict[str, str] | None = None,
+    door: Door | None = None,
 ) -> dict[str, Any]:
-    """POST with a body, GET without. Raises Unavailable when the node does not answer, BadInput when it refuses."""
+    """POST with a body, GET without; `door`: in whose name. Raises Unavailable when the node does not answer, BadInput when it refuses."""
     import requests
 
     method = "GET" if body is None else "POST"
     try:
-        with requests.Session() as session:
+        with door.session if door else requests.Session() as session:
             session.trust_env = False  # the node is on this machine: no proxy stands between
-            response = session.request(method, f"{address}{path}", json=body, params=parameters, timeout=limit_s)
+            named = door.headers if door else {}
+            url = f"{address}{path}"
+            response = session.request(method, url, json=body, params=parameters, headers=named, timeout=limit_s)
         answer: dict[str, Any] = response.json()
     except (requests.ConnectionError, requests.Timeout):
         raise Unavailable(f"no node answers at {address}; start it with musubi serve") from None

@@ -97,6 +97,8 @@ def _checks(config: Path | None, now: Callable[[], datetime]) -> Iterator[Check]
     else:
         check, newest = storage(settings)
         yield check
+        if check.status == "ok":
+            yield notifications(settings)
     yield writable("blobs", blobs) if blobs else bucket(settings)
     for name, folder in (("database", settings.database_file), ("blobs", blobs)):
         if folder:
@@ -159,6 +161,20 @@ def storage(settings: Settings) -> tuple[Check, str]:
     if wrong:
         return Check("storage", "error", f"the database is damaged: {'; '.join(wrong)[:300]}"), newest
     return Check("storage", "ok", "opens, and its check of itself found nothing"), newest
+
+
+def notifications(settings: Settings) -> Check:
+    """Whether somebody should look at notifications that nobody took."""
+    from gateway import app as parts
+
+    try:
+        with parts.storage(settings) as store:
+            counts = store.subscriptions.counts()
+    except GatewayError as error:
+        return Check("notifications", "error", str(error), unreachable=isinstance(error, Unavailable))
+    if counts["parked"]:
+        return Check("notifications", "warning", f"{counts['parked']} are parked; musubi notifications list shows them")
+    return Check("notifications", "ok", f"{counts['open']} wait, none is parked")
 
 
 def bucket(settings: Settings) -> Check:

@@ -2,10 +2,12 @@
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from gateway.cli._caller import Door, door
 from gateway.cli._frame import DONE, UNREACHABLE, ConfigOption, JsonOption, app, need_oid, print_json, settings_of
 from gateway.cli._node import ask_node
 from gateway.errors import BadInput, Unavailable
@@ -23,6 +25,9 @@ def query(
     types: Annotated[str, typer.Option("--type", help="lab, rx, documents; several with commas.")] = "lab,rx",
     communities: Annotated[str, typer.Option(help="all, or names or OIDs with commas.")] = "all",
     deadline: Annotated[float | None, typer.Option(help="Seconds for everything.", min=0.1, max=300)] = None,
+    token: Annotated[Path | None, typer.Option(help="Enforced mode: a file that holds a bearer token.")] = None,
+    client: Annotated[str, typer.Option(help="Enforced mode: one of [[security.clients]], in place of a token.")] = "",
+    client_key: Annotated[Path | None, typer.Option(help="Its private key, a JWK.")] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> int:
@@ -40,10 +45,11 @@ def query(
         body["communities"] = [word.strip() for word in communities.split(",")]
     if deadline:
         body["deadline_s"] = deadline
+    asking = door(settings, token, client, client_key)
     limit_s = (deadline or settings.federation.deadline_s) + 5
     if not as_json and sys.stdout.isatty() and communities == "all" and deadline is None:
-        return watch(settings.http.url, patient, wanted, limit_s)
-    answer = ask_node(settings.http.url, "/api/query", limit_s, body)
+        return watch(asking, patient, wanted, limit_s)
+    answer = ask_node(asking.address, "/api/query", limit_s, body, door=asking)
     if as_json:
         print_json(answer)
     else:
@@ -51,14 +57,14 @@ def query(
     return DONE if all(one["outcome"] in ANSWERED for one in answer["communities"]) else UNREACHABLE
 
 
-def watch(address: str, patient: str, types: list[str], limit_s: float) -> int:
+def watch(asking: Door, patient: str, types: list[str], limit_s: float) -> int:
     """On a terminal: the table grows as the communities answer. Exit codes as `query`."""
     from rich.console import Group
     from rich.live import Live
 
     answer: dict[str, Any] = {"communities": [], "rows": []}
     with Live(refresh_per_second=8) as live:
-        for line in stream_node(address, patient, types, limit_s):
+        for line in stream_node(asking.address, patient, types, limit_s, asking):
             take(answer, line)
             if "outcome" in line:
                 live.update(Group(*shown(answer)))
@@ -78,7 +84,9 @@ def take(answer: dict[str, Any], line: dict[str, Any]) -> None:
             answer["rows"].append(row._asdict())
 
 
-def stream_node(address: str, patient: str, types: list[str], limit_s: float) -> Iterator[dict[str, Any]]:
+def stream_node(
+    address: str, patient: str, types: list[str], limit_s: float, asking: Door | None = None
+) -> Iterator[dict[str, Any]]:
     """Lines of /fhir/$federated-stream. Raises as `ask_node`."""
     import requests
 
@@ -92,10 +100,11 @@ def stream_node(address: str, patient: str, types: list[str], limit_s: float) ->
         "status": "current" if types == ["documents"] else None,
     }
     try:
-        with requests.Session() as session:
+        with asking.session if asking else requests.Session() as session:
             session.trust_env = False
+            named = asking.headers if asking else {}
             url = f"{address}/fhir/$federated-stream"
-            with session.get(url, params=asked, timeout=limit_s, stream=True) as response:
+            with session.get(url, params=asked, headers=named, timeout=limit_s, stream=True) as response:
                 if not response.ok:
                     raise BadInput(f"the node refused the question (HTTP {response.status_code})")
                 yield from (fhir.parse(line) for line in response.iter_lines(chunk_size=None) if line)

@@ -15,7 +15,7 @@ from functools import lru_cache
 from itertools import accumulate
 from typing import Final, NamedTuple
 
-from gateway.codec.eight_bit import EUC_JP, SHIFT_JIS, UTF_8, Reading, read_segments
+from gateway.codec.eight_bit import EUC_JP, ISO_8859, SHIFT_JIS, UTF_8, Reading, read_segments
 from gateway.codec.iso2022 import REPLACEMENT, decode_wide
 from gateway.errors import BadInput, LimitExceeded
 from gateway.model.outcome import Issue
@@ -48,7 +48,7 @@ class Decoded(NamedTuple):
     offsets: list[int]
     """Byte offset of each segment in the input."""
     charset: str
-    """ISO-2022-JP, UTF-8, Shift_JIS, EUC-JP or US-ASCII as found; several joined by `+`."""
+    """ISO-2022-JP, UTF-8, Shift_JIS, EUC-JP, US-ASCII or ISO-8859-n as found; several joined by `+`."""
     line_ends: str
     """CR | LF | CRLF | mixed | none"""
     issues: tuple[Issue, ...]
@@ -346,12 +346,14 @@ _NAMES: Final = {
     **dict.fromkeys(("UNICODE", "UNICODEUTF8", "UTF8"), UTF_8),
     **dict.fromkeys(("SHIFTJIS", "SJIS", "XSJIS", "CP932", "MS932", "WINDOWS31J", "CSWINDOWS31J"), SHIFT_JIS),
     **dict.fromkeys(("EUCJP", "EUC", "XEUCJP", "UJIS"), EUC_JP),
+    **{name.replace("-", "").removeprefix("ISO"): name for name in ISO_8859},
+    **{name.replace("-", ""): name for name in ISO_8859},
 }
 
 
 @lru_cache(maxsize=64)
 def declared_charsets(msh18: str, repetition: str = "~") -> frozenset[str]:
-    """Charsets MSH-18 names, in our words; ASCII, 8859 and unknown names give nothing. `~ISO IR87`, `~ISOIR87`,
-    `ISO IR87`, `UNICODE UTF-8`, `UNICODE` and the names vendors use outside table 0211 are known."""
+    """Charsets MSH-18 names, in our words; ASCII and unknown names give nothing. `~ISO IR87`, `~ISOIR87`,
+    `ISO IR87`, `UNICODE UTF-8`, `UNICODE`, `8859/1` and the names vendors use outside table 0211 are known."""
     plain = ("".join(c for c in part if c.isalnum()).upper() for part in msh18[:200].split(repetition))
     return frozenset(_NAMES[name] for name in plain if name in _NAMES)

@@ -13,6 +13,8 @@ from gateway.codec.iso2022 import FOLD, MAX_CAREFUL, REPLACEMENT, vendor_charact
 UTF_8: Final = "UTF-8"
 SHIFT_JIS: Final = "Shift_JIS"
 EUC_JP: Final = "EUC-JP"
+ISO_8859: Final = frozenset(f"ISO-8859-{part}" for part in (*range(1, 10), 15))
+"""The parts of table 0211. Nothing in the bytes tells one from another, so only MSH-18 does."""
 
 _LITTLE: Final = 3
 """Places; the bytes of one damaged character of UTF-8."""
@@ -22,6 +24,7 @@ _NOT_CP932 = re.compile("[\x80\xa0\uf8f0-\uf8f3]")
 """Python reads the bytes 80, A0 and FD-FF as these; CP932 has nothing there."""
 _ODD_KANA = re.compile("[｡｢｣､･]|(?<![ｳｶ-ﾄﾊ-ﾎ])ﾞ|(?<![ﾊ-ﾎ])ﾟ|(?<![ｦ-ﾟ])[ｧ-ｰ]")
 """Half-width kana no Japanese word holds in this place; what EUC-JP kanji look like when read as CP932."""
+_C1 = re.compile(rb"[\x80-\x9f]")
 
 
 class Reading(NamedTuple):
@@ -48,6 +51,9 @@ def read_segments(raws: list[bytes], declared: frozenset[str]) -> list[Reading]:
         return [Reading(text, UTF_8) for text in whole.decode("utf-8").split("\n")]
     except UnicodeDecodeError:
         pass
+    western = _western(whole, declared)
+    if western is not None:
+        return [western._replace(text=text) for text in western.text.split("\n")]
     readings: list[Reading | None] = [_utf_8(raw) for raw in raws]
     rest = [raw for raw, reading in zip(raws, readings, strict=True) if reading is None]
     together = _japanese(b"\n".join(rest), declared)
@@ -59,6 +65,20 @@ def read_segments(raws: list[bytes], declared: frozenset[str]) -> list[Reading]:
         others = [one or _damaged(raw, declared, seen) for raw, one in zip(rest, whole_ones, strict=True)]
     queue = iter(others)
     return [reading or next(queue) for reading in readings]
+
+
+def _western(data: bytes, declared: frozenset[str]) -> Reading | None:
+    """ISO 8859 when MSH-18 names one part of it and nothing speaks for Japanese: kanji of Shift_JIS need bytes from 80 to
+    9F, which are no characters of ISO 8859, and EUC-JP comes in pairs. A sender of Shift_JIS that declares 8859/1, as
+    some do, is so still read as what it sends."""
+    named = declared & ISO_8859
+    if len(named) != 1 or _C1.search(data) or _euc(data) is not None:
+        return None
+    (charset,) = named
+    try:
+        return Reading(data.decode(charset), charset)
+    except UnicodeDecodeError:
+        return None
 
 
 def _utf_8(raw: bytes) -> Reading | None:

@@ -107,5 +107,5 @@ def _line(message: bytes, start: int) -> bytes:
 
 
 def _codec(msh18: list[str], found: str) -> str:
-    declared = (charset.declared_charsets(msh18[0]) if msh18 else frozenset()) or found.split("+")
+    declared = (charset.declared_charsets(msh18[0]) if msh18 else frozenset()) & _CODECS.keys() or found.split("+")
     return next((codec for name, codec in _CODECS.items() if name in declared), "ascii")

@@ -137,11 +137,24 @@ def read_answer(data: bytes, limits: xml.XmlLimits) -> Envelope:
     found = _addressing(headers)
     if body is not None and etree.QName(body).localname == "Fault":
         code = xml.text_of(body.find(f"{{{SOAP}}}Code/{{{SOAP}}}Value")) or xml.text_of(body.find("faultcode"))
-        raise SoapFault(code.rpartition(":")[2] or "Receiver", "the peer answered with a SOAP fault")
+        raise SoapFault(
+            code.rpartition(":")[2] or "Receiver", "the peer answered with a SOAP fault", subcodes=_subcodes(body)
+        )
     relates = [xml.text_of(header) for header in headers if header.tag == _RELATES_TO]
     return Envelope(
         found.get("Action", ""), _message_id(headers), relates[0] if relates else "", found.get("To", ""), body, headers
     )
+
+
+def _subcodes(fault: etree._Element) -> tuple[str, ...]:
+    """Those of WS-Security, with the prefixes they have here."""
+    found = []
+    for value in fault.iterfind(f"{{{SOAP}}}Code/{{{SOAP}}}Subcode/{{{SOAP}}}Value"):
+        prefix, _, name = xml.text_of(value).partition(":")
+        known = {WSSE: "wsse", WSU: "wsu"}.get(value.nsmap.get(prefix or None) or "")
+        if known:
+            found.append(f"{known}:{name}")
+    return tuple(found)
 
 
 def _check_version(root: etree._Element) -> None:

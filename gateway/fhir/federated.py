@@ -68,7 +68,7 @@ def refused(services: FederatedServices, caller: Caller, error: GatewayError) ->
         AuditRecord(
             "110112", "federated-query", "E", 4 if status < 500 else 8, caller.user or caller.node, caller.address,
             object="federated", detail=f"refused {status}" + (f" x{number}" if number > 1 else ""),
-        )
+        ).by(caller)
     )  # fmt: skip
 
 

@@ -30,12 +30,18 @@ from gateway.ihe import (
     iti67,
     iti68,
     iti69,
+    iti80,
     iti86,
     iti92,
+    iti110,
+    iti113,
+    iti114,
+    xca_provide,
     xca_query,
     xca_retrieve,
 )
 from gateway.ihe._dsub import DsubServices
+from gateway.ihe._dsubm import DsubmServices
 from gateway.ihe._gateway import PATH, GatewayServices
 from gateway.ihe._mhd import MhdServices
 from gateway.ihe._soap import Asker, Operation, WireResponse, answer
@@ -60,6 +66,7 @@ TRANSACTIONS: Final[tuple[Operation, ...]] = (
     iti51.TRANSACTION,
     iti52.SUBSCRIBE,
     iti52.UNSUBSCRIBE,
+    iti52.RENEW,
     iti54.TRANSACTION,
     iti55.NOW,
     iti55.DEFERRED,
@@ -72,8 +79,10 @@ TRANSACTIONS: Final[tuple[Operation, ...]] = (
     iti69.CREATE,
     iti69.DESTROY,
     iti69.PULL,
+    iti80.TRANSACTION,
     iti86.TRANSACTION,
     iti92.TRANSACTION,
+    xca_provide.TRANSACTION,
     xca_query.TRANSACTION,
     xca_retrieve.TRANSACTION,
 )
@@ -84,6 +93,11 @@ PATHS: Final = tuple(sorted({transaction.path for transaction in TRANSACTIONS}))
 INITIATING_PATH: Final = PATH
 """The initiating gateway's, which works with GatewayServices."""
 
+RESPONDING_PATH: Final = "/xca"
+
+GATEWAY_PATHS: Final = frozenset({RESPONDING_PATH, INITIATING_PATH, "/xcpd"})
+"""Those that take a WS-Addressing ReplyTo."""
+
 PERSON_PATHS: Final = frozenset({"/pixv3", "/pdqv3", "/xcpd"})
 """Those whose transactions work with V3Services; INITIATING_PATH works with GatewayServices, all others with
 DocumentServices."""
@@ -91,13 +105,14 @@ DocumentServices."""
 Services = DocumentServices | V3Services | GatewayServices | DsubServices
 
 
-FHIR_TYPES: Final = frozenset({"Binary", "List", "DocumentReference"})
+FHIR_TYPES: Final = frozenset({"Basic", "Binary", "List", "DocumentReference", "Subscription"})
 """Resource types that the transactions on plain FHIR answer for."""
 
 
-def on_fhir(services: MhdServices) -> tuple[Transaction, ...]:
-    """The transactions on plain FHIR (MHD), to be attached to the FHIR server."""
-    return tuple(one for module in (iti65, iti66, iti67, iti68) for one in module.transactions(services))
+def on_fhir(services: MhdServices, notifying: DsubmServices) -> tuple[Transaction, ...]:
+    """The transactions on plain FHIR (MHD, DSUBm), to be attached to the FHIR server."""
+    documents = [one for module in (iti65, iti66, iti67, iti68) for one in module.transactions(services)]
+    return (*documents, *(one for module in (iti110, iti113, iti114) for one in module.transactions(notifying)))
 
 
 def at(path: str) -> tuple[Operation, ...]:
@@ -118,7 +133,7 @@ def dispatch(
         raise KeyError(path)
     # Only gateways give answers that come later.
     may_reply: Callable[[str], bool] = soap.nowhere
-    if isinstance(services, V3Services | GatewayServices) and path in ("/xcpd", INITIATING_PATH):
+    if path in GATEWAY_PATHS and not isinstance(services, DsubServices):
         may_reply = services.may_reply
     return answer(transactions, content_type, body, services, caller, may_reply, asker)
 

@@ -5,7 +5,7 @@ What comes back is distrusted: what does not fit the question is refused or name
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO, Final, NamedTuple, Protocol
 
 import requests
@@ -17,6 +17,7 @@ from urllib3.exceptions import TimeoutError as TransportTimeout
 from gateway.codec import mtom, soap, xml
 from gateway.codec.mtom import Part
 from gateway.errors import BadInput, Forbidden, LimitExceeded, Unavailable
+from gateway.model.caller import Caller
 from gateway.model.clock import Chance, Clock
 from gateway.services.documents import same_community, spool
 from gateway.services.federation.outcomes import Down
@@ -77,6 +78,10 @@ def nobody(url: str) -> str:
     return ""
 
 
+Speaking = Callable[[Caller], tuple[Callable[[str], str], Callable[[str], str]]]
+"""A caller -> what is said of them to a URL, over SOAP and over FHIR."""
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """The parts a question needs; `send` is the question."""
@@ -88,6 +93,17 @@ class Call:
     limits: mtom.MtomLimits = mtom.DEFAULT
     security: Callable[[str], str] = nobody
     """URL -> header block that says in whose name it is asked. Raises Forbidden."""
+    authorization: Callable[[str], str] = nobody
+    """The same for FHIR: the Authorization header; empty: none."""
+    speaking: "Speaking | None" = None
+    """How `by` finds the two; None: open mode."""
+
+    def by(self, caller: Caller) -> "Call":
+        """The same, in the name of a caller: whoever asks a question is who peers hear of."""
+        if self.speaking is None:
+            return self
+        security, authorization = self.speaking(caller)
+        return replace(self, security=security, authorization=authorization)
 
     def send(
         self,
@@ -153,7 +169,12 @@ class Call:
             data, parts = package.root.read(), package.parts
         else:
             data = _bounded(chunks, xml.ANSWER.max_bytes)
-        envelope = soap.read_answer(data, xml.ANSWER)
+        try:
+            envelope = soap.read_answer(data, xml.ANSWER)
+        except soap.SoapFault as fault:
+            if any(code.startswith(("wsse:", "wsu:")) for code in fault.subcodes):
+                raise Forbidden("the community does not accept who asks") from None
+            raise
         if envelope.body is None:
             raise BadInput("the answer has an empty soap:Body")
         if envelope.relates_to and envelope.relates_to != message_id:

@@ -96,13 +96,16 @@ def parameters(raw: str) -> list[Parameter]:
 def person_query(
     wanted: Iterable[Parameter], find: Callable[[str], Authority | None], domains: Iterable[str]
 ) -> PersonQuery | None:
-    """All parameters together; None when nobody can be found by them. Raises BadField (102) for a parameter that is
-    not supported or a value that cannot be asked for. `domains`: OIDs that an id without one is looked for in."""
+    """All parameters together; None when nobody can be found by them. A value of wildcards alone asks for nothing.
+    Raises BadField (102) for a parameter that is not supported or a value that cannot be asked for, and for wildcards only. `domains`: OIDs that an id without one is looked for in."""
     values: dict[str, Any] = {}
     names: dict[str, list[str]] = {"name": [], "family": [], "given": []}
     said: dict[int, dict[str, str]] = {3: {}, **{field: {} for field in OTHER_IDS}}
     possible = True
-    for one in wanted:
+    asked = [one for one in wanted if one.value.strip("*^& ") or "*" not in one.value]
+    if not asked:
+        raise BadField("102", MALFORMED, "wildcards alone name nobody")
+    for one in map(_plain, asked):
         key = (one.field, one.components)
         value = _words(one.value)
         if one.segment != "PID" or not value or len(value) > MAX_VALUE:
@@ -142,6 +145,13 @@ def page(query: PersonQuery, raw: str) -> PersonQuery:
     if unit.split("^")[0] not in ("", "RD"):
         raise BadField("103", "RCP^1^2^1^2", "records (RD) are the unit that is supported")
     return replace(query, limit=int(number))
+
+
+def _plain(one: Parameter) -> Parameter:
+    """The first component of what has no components is itself: `@PID.5.2.1` is `@PID.5.2` (HL7 v2.5 2.5.3.4)."""
+    shorter = one.components.removesuffix(".1")
+    known = any((field, one.components) in names for field, names in ((one.field, TEXT), (one.field, NAMES), (3, IDS)))
+    return one if known or shorter == one.components else one._replace(components=shorter)
 
 
 def _words(raw: str) -> str:

@@ -7,7 +7,7 @@ from lxml import etree
 
 from gateway.codec import hl7v3
 from gateway.codec.hl7v3 import II, Head, attribute, find, find_all, ii_of
-from gateway.errors import BadInput, Unavailable
+from gateway.errors import BadInput, Forbidden, Unavailable
 from gateway.ihe._client import Call, Finding, Peer, same_relation
 from gateway.ihe._lifetime import time_to_live
 from gateway.ihe.iti47 import QUERY, RESPONSE
@@ -175,6 +175,8 @@ def read(body: etree._Element, peer: Peer, message_id: II) -> Discovery:
     if attribute(body, "code", "acknowledgement/typeCode") in ("AE", "AR", "CE", "CR"):
         managed = find_all(control, f"{issue}/mitigatedBy/detectedIssueManagement/code")
         codes = {attribute(one, "code") for one in managed} & {"ResponderBusy", "AnswerNotAvailable", "InternalError"}
+        if attribute(body, "code", "acknowledgement/typeCode") == "AR" and "AnswerNotAvailable" in codes:
+            raise Forbidden("the policy of the community does not permit the question")
         reason = ", ".join(sorted(codes)) or "no reason given"
         raise NotAnswered(f"the community could not answer ({reason})", "ResponderBusy" in codes)
     findings: list[Finding] = []

@@ -20,6 +20,7 @@ from gateway.services.documents import spool
 from gateway.services.policy.access import ScopeOf
 
 WSNT: Final = "http://docs.oasis-open.org/wsn/b-2"
+RESOURCE: Final = "http://docs.oasis-open.org/wsrf/r-2"
 RF: Final = "http://docs.oasis-open.org/wsrf/bf-2"
 WSA: Final = "http://www.w3.org/2005/08/addressing"
 IHE: Final = "urn:ihe:iti:dsub:2009"
@@ -58,11 +59,11 @@ class Answered(NamedTuple):
     object: str = ""
 
 
-def fault(name: str, reason: str, when: str) -> soap.SoapFault:
+def fault(name: str, reason: str, when: str, namespace: str = WSNT) -> soap.SoapFault:
     """A fault of WS-BaseNotification by its name, in soap:Detail."""
     detail = (
-        f'<wsnt:{name} xmlns:wsnt="{WSNT}" xmlns:wsrf-bf="{RF}"><wsrf-bf:Timestamp>{when}</wsrf-bf:Timestamp>'
-        f'<wsrf-bf:Description xml:lang="en">{escape(reason)}</wsrf-bf:Description></wsnt:{name}>'
+        f'<f:{name} xmlns:f="{namespace}" xmlns:wsrf-bf="{RF}"><wsrf-bf:Timestamp>{when}</wsrf-bf:Timestamp>'
+        f'<wsrf-bf:Description xml:lang="en">{escape(reason)}</wsrf-bf:Description></f:{name}>'
     )
     return soap.SoapFault("Sender", f"{name}: {reason}", detail=detail.encode())
 

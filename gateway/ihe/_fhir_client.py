@@ -13,7 +13,7 @@ from urllib3.exceptions import TimeoutError as TransportTimeout
 from gateway.codec import fhir
 from gateway.errors import BadInput, Forbidden, LimitExceeded, Unavailable
 from gateway.ihe._client import Call, no_credentials, total
-from gateway.services.federation.outcomes import Down
+from gateway.services.federation.outcomes import Consent, Down
 
 MAX_PAGES: Final = 40
 _CHUNK: Final = 64 * 1024
@@ -109,7 +109,7 @@ def get(url: str, call: Call, left_s: float) -> dict[str, Any]:
     try:
         with call.session.get(
             url,
-            headers={"Accept": _ACCEPT, "Accept-Encoding": "identity"},
+            headers=_headers(call.authorization(url)),
             stream=True,
             allow_redirects=False,
             auth=no_credentials,
@@ -122,9 +122,16 @@ def get(url: str, call: Call, left_s: float) -> dict[str, Any]:
         raise Unavailable("the community cannot be reached") from None
 
 
+def _headers(authorization: str) -> dict[str, str]:
+    named = {"Authorization": authorization} if authorization else {}
+    return {"Accept": _ACCEPT, "Accept-Encoding": "identity", **named}
+
+
 def _read(response: requests.Response, call: Call, until: float) -> dict[str, Any]:
     status = response.status_code
     if status in (401, 403):
+        if status == 403 and _suppressed(response):
+            raise Consent("the patient's consent holds the record back")
         raise Forbidden("the community refuses us")
     if status == 429 or status >= 500:
         raise Down(f"the community answers HTTP {status}")
@@ -145,6 +152,20 @@ def _read(response: requests.Response, call: Call, until: float) -> dict[str, An
     if expected.isdigit() and int(expected) != len(data):
         raise Unavailable("the answer broke off")
     return fhir.parse(bytes(data))
+
+
+def _suppressed(response: requests.Response) -> bool:
+    """Whether a refusal says that privacy or consent is the reason (issue-type `suppressed`). A refusal that is not read
+    is one without a reason."""
+    if "json" not in response.headers.get("Content-Type", "").lower():
+        return False
+    try:
+        said = fhir.parse(response.raw.read(_CHUNK))
+    except (BadInput, TransportError):
+        return False
+    return said.get("resourceType") == "OperationOutcome" and any(
+        one.get("code") == "suppressed" for one in _dicts(said.get("issue"))
+    )
 
 
 def _dicts(value: object) -> list[dict[str, Any]]:

@@ -23,6 +23,7 @@ from gateway.ihe._soap import (
     Audited,
     Payload,
     WireResponse,
+    delivered,
     envelope_response,
     log_failure,
     package_response,
@@ -93,11 +94,14 @@ class GatewayTransaction:
     elements: tuple[str, str]
     mtom: bool
     event: tuple[str, str]
-    ask: Callable[[etree._Element, GatewayServices, Caller, Scope], Joined]
+    ask: Callable[[soap.Envelope, GatewayServices, Caller, Scope], Joined]
+    """Of a message whose soap:Body is there."""
     refuse: Callable[[RegistryError], Payload]
     about: Callable[[etree._Element], Audited]
     actors: tuple[str, str] = ("Document Consumer", "Initiating Gateway")
     path: str = PATH
+    max_document_bytes: int = 0
+    """Above 0: its messages carry documents, none larger than this."""
 
     @property
     def answer_action(self) -> str:
@@ -109,7 +113,7 @@ class GatewayTransaction:
         if envelope.body is None:
             raise soap.SoapFault("Sender", "soap:Body is empty", relates_to=envelope.message_id)
         try:
-            joined = self._ask(envelope.body, services, caller)
+            joined = self._ask(envelope, services, caller)
         except BadInput as error:
             raise soap.SoapFault("Sender", str(error), relates_to=envelope.message_id) from error
         errors = joined.errors
@@ -121,18 +125,19 @@ class GatewayTransaction:
             services.audit.record(record_of(self, outcome, caller, self.about(envelope.body), detail))
         to = envelope.reply_to or soap.ANONYMOUS
         data = soap.answer(self.answer_action, message_id, envelope.message_id, joined.payload.body, to=to)
-        if envelope.reply_to:
-            return self._later(data, joined.payload, to, services, envelope.message_id)
         if self.mtom:
-            return package_response(data, joined.payload.parts, self.answer_action, services)
-        return envelope_response(200, data, self.answer_action)
+            response = package_response(data, joined.payload.parts, self.answer_action, services)
+        else:
+            response = envelope_response(200, data, self.answer_action)
+        deliver = services.later.put if services.later is not None else None
+        return delivered(response, self.answer_action, envelope, deliver) if envelope.reply_to else response
 
-    def _ask(self, body: etree._Element, services: GatewayServices, caller: Caller) -> Joined:
+    def _ask(self, envelope: soap.Envelope, services: GatewayServices, caller: Caller) -> Joined:
         leave: Callable[[], None] = lambda: None  # noqa: E731
         busy = False
         try:
             leave = services.communities.federation.admission.enter()
-            return self.ask(body, services, caller, services.documents.scope_of(caller, self.number))
+            return self.ask(envelope, services, caller, services.documents.scope_of(caller, self.number))
         except BadInput:
             raise
         except GatewayError as error:
@@ -144,18 +149,6 @@ class GatewayTransaction:
         finally:
             leave()
         return Joined(self.refuse(named), (named,), False, 0, busy)
-
-    def _later(
-        self, data: bytes, payload: Payload, to: str, services: GatewayServices, relates_to: str
-    ) -> WireResponse:
-        """WS-Addressing ReplyTo: the answer is a message of its own (ITI TF-2: V.3)."""
-        content_type = ""
-        if self.mtom:
-            response = package_response(data, payload.parts, self.answer_action, services)
-            data, content_type = b"".join(response.body), dict(response.headers)["Content-Type"]
-        if services.later is None or not services.later.put(to, self.answer_action, data, content_type):
-            raise soap.SoapFault("Receiver", "too many answers wait to be delivered", relates_to=relates_to)
-        return WireResponse(202, [("Content-Length", "0")], ())
 
 
 def silent(home: str, name: str, error: BaseException) -> RegistryError:

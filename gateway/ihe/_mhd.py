@@ -31,12 +31,11 @@ from gateway.ports import Resources
 from gateway.profiles.finding import Finding
 from gateway.services.documents import DocumentServices, same_community
 from gateway.services.persons import Persons
-from gateway.services.persons.patients import patient_id as logical_id
 from gateway.services.search import cursor
 from gateway.services.search.text import fold
 from gateway.services.search.values import FHIR_ID, SearchRules, split
 from gateway.translate import code_system
-from gateway.translate.document_reference import OID, Json, Place
+from gateway.translate.document_reference import OID, Json
 from gateway.translate.times import utc_range
 
 PATIENT, PATIENT_IDENTIFIER = "patient", "patient.identifier"
@@ -172,13 +171,13 @@ def _strict(request: FhirRequest) -> bool:
     }
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     return re.sub(r"\\([,|$\\])", r"\1", text)
 
 
 def token(name: str, text: str) -> tuple[str | None, str]:
     """(system, code) of `system|code`, `|code` or `code`; the system is None when none is said."""
-    parts = [_plain(part) for part in split(text, "|")]
+    parts = [plain(part) for part in split(text, "|")]
     if len(parts) > 2 or not parts[-1]:
         raise InvalidParameter(f"{name}: write code, system|code or |code")
     return (parts[0] if len(parts) == 2 else None), parts[-1]
@@ -239,7 +238,7 @@ def spans(name: str, query: Query) -> tuple[Span, Span]:
     for values in query.all(name):
         if len(values) > 1:
             raise ParameterNumber(f"{name} has more than one value between commas")
-        found = _PREFIXED.fullmatch(_plain(values[0]).strip())
+        found = _PREFIXED.fullmatch(plain(values[0]).strip())
         prefix, date = (found[1] or "eq", found[2]) if found else ("eq", "")
         try:
             # A `+` of a zone that was not percent-encoded arrives as a blank.
@@ -293,7 +292,7 @@ def patient(query: Query, request: FhirRequest, services: MhdServices, scope: Sc
         raise ParameterNumber("a query is about one patient")
     found: set[str | None] = set()
     if reference:
-        found.add(by_reference(_plain(reference[0]), request.base, services, scope, trace))
+        found.add(by_reference(plain(reference[0]), request.base, services, scope, trace))
     if identifier:
         system, value = token(PATIENT_IDENTIFIER, identifier[0])
         if not system:
@@ -329,33 +328,13 @@ def enterprise_id(cx: str, services: MhdServices, scope: Scope) -> str | None:
     return services.documents.identities.enterprise_id(PatientId.parse(cx), scope) if cx else None
 
 
-def place(services: MhdServices, base: str, patient_cx: str, source_cx: str, scope: Scope) -> Place:
-    """Where an entry of this patient is shown. The Patient is the record at the source's own facility where that is one
-    of ours, else the person's first; the affinity domain's id stands beside it."""
-    try:
-        own = PatientId.parse(patient_cx)
-    except ValueError:
-        return Place(base, services.documents.home, {})
-    identities = services.documents.identities
-    eid = identities.enterprise_id(own, scope)
-    known = identities.patients(eid, scope) if eid else ()
-    subject: Json = {"identifier": {"system": OID + own.authority, "value": own.value}}
-    try:
-        wanted = logical_id(PatientId.parse(source_cx))
-    except ValueError:
-        wanted = ""
-    if known:
-        subject = {"reference": f"Patient/{wanted if wanted in known else known[0]}", **subject}
-    return Place(base, services.documents.home, subject)
-
-
 # -- other parameters --------------------------------------------------------------------------------------------------
 
 
 def check_communities(query: Query, home: str) -> None:
     """targetCommunityIdList (MHD 1:33.2.7): only this community can be asked here. Raises UnknownCommunity."""
     for values in query.all("targetCommunityIdList"):
-        if not any(same_community(_plain(value), home) for value in values):
+        if not any(same_community(plain(value), home) for value in values):
             raise UnknownCommunity("targetCommunityIdList does not name this community")
 
 
@@ -363,7 +342,7 @@ def names(query: Query, prefix: str) -> Callable[[Iterable[str]], bool]:
     """Whether one of some XCN fits `author.family` and `author.given` (or `source.`): each is the beginning of that part,
     case and width aside."""
     wanted = [
-        (component, tuple(fold(_plain(value)) for value in values))
+        (component, tuple(fold(plain(value)) for value in values))
         for part, component in ((f"{prefix}.family", 1), (f"{prefix}.given", 2))
         for values in query.all(part)
     ]

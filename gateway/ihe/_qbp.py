@@ -33,19 +33,21 @@ class Query(NamedTuple):
     """QPD-2, which the answer and a continuation name."""
     at: datetime
     address: str
+    node: str = ""
+    """Of the certificate."""
 
     @property
     def owner(self) -> str:
-        return owner_of(self.head, self.tag)
+        return owner_of(self.head, self.tag, self.node)
 
     @property
     def caller(self) -> Caller:
-        return caller_of(self.head, self.address)
+        return caller_of(self.head, self.address, self.node)
 
 
-def owner_of(head: Head, tag: str) -> str:
+def owner_of(head: Head, tag: str, node: str) -> str:
     """Who asks, and under which tag."""
-    return "\x1f".join((head.field(3), head.field(4), tag))
+    return "\x1f".join((node, head.field(3), head.field(4), tag))
 
 
 class Found(NamedTuple):
@@ -63,7 +65,7 @@ class Found(NamedTuple):
     """CX of the patient the question was about, for the audit trail."""
 
 
-def read_query(message: bytes, head: Head, at: datetime, address: str) -> Query:
+def read_query(message: bytes, head: Head, at: datetime, address: str, node: str = "") -> Query:
     """Raises Refused for a message without a readable QPD."""
     try:
         decoded = charset.decode(message)
@@ -77,7 +79,7 @@ def read_query(message: bytes, head: Head, at: datetime, address: str) -> Query:
         raise Refused("AE", Problem("102", "QPD^1", "the query holds bytes that are no characters of its charset"))
     if b"\x00" in message.strip(b"\x00\r\n"):
         raise Refused("AE", Problem("102", "QPD^1", "the query holds NUL characters"))
-    return Query(head, parsed, found[0], component(found[0][2], 1), at, address)
+    return Query(head, parsed, found[0], component(found[0][2], 1), at, address, node)
 
 
 def refused(error: BadField) -> Found:

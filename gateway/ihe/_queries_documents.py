@@ -93,6 +93,11 @@ def named_documents(asked: Asked) -> list[StoredEntry]:
 
 
 def get_documents(asked: Asked) -> Found:
+    """By uniqueId, who does not say a level gets every version there is, as of every registry that has no versions but
+    several submissions of one document; who says 1 gets the last one."""
+    given = asked.given
+    if _UNIQUE in given and q.METADATA_LEVEL.name not in given:
+        return q.of_one_patient(asked, asked.services.objects.by_unique_id(given[_UNIQUE], asked.scope, DOCUMENT_TYPES))
     return q.of_one_patient(asked, named_documents(asked))
 
 

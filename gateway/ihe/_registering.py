@@ -21,6 +21,7 @@ from gateway.ihe._soap import (
     SUCCESS,
     Audited,
     WireResponse,
+    delivered,
     envelope_response,
     log_failure,
     record_of,
@@ -109,8 +110,10 @@ class Changing:
             services.audit.record(record_of(self, outcome, caller, self.about(envelope.body), detail))
         status = ebxml.status_of(errors, any_result=False)
         body = registry_response(status, errors)
-        data = soap.answer(self.answer_action, message_id, envelope.message_id, body)
-        return envelope_response(200, data, self.answer_action)
+        to = envelope.reply_to or soap.ANONYMOUS
+        data = soap.answer(self.answer_action, message_id, envelope.message_id, body, to=to)
+        response = envelope_response(200, data, self.answer_action)
+        return delivered(response, self.answer_action, envelope, services.deliver) if envelope.reply_to else response
 
     def _explained(self, error: GatewayError, body: etree._Element) -> RegistryError:
         """An unknown patient id stands in codeContext (ITI TF-3: table 4.2.4.1-2): it is the asker's own word."""

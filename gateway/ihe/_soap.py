@@ -25,6 +25,8 @@ from gateway.ports import AuditLog
 from gateway.services.documents import DocumentServices
 
 _CHUNK: Final = 64 * 1024
+LATER_BYTES: Final = 64 * 1024 * 1024
+"""Of an answer that is delivered later, and kept until then."""
 _LOG = logging.getLogger("gateway.ihe")
 
 QUERY: Final = "110112"
@@ -298,10 +300,31 @@ def _respond(
     detail = denial(refused) or detail
     record = record_of(transaction, outcome, caller, about, detail)
     services.audit.record(_whole(transaction, envelope.body, result, record))
-    data = soap.answer(transaction.answer_action, message_id, envelope.message_id, payload.body)
-    if not transaction.mtom:
-        return envelope_response(200, data, transaction.answer_action)
-    return package_response(data, payload.parts, transaction.answer_action, services)
+    to = envelope.reply_to or soap.ANONYMOUS
+    data = soap.answer(transaction.answer_action, message_id, envelope.message_id, payload.body, to=to)
+    if transaction.mtom:
+        response = package_response(data, payload.parts, transaction.answer_action, services)
+    else:
+        response = envelope_response(200, data, transaction.answer_action)
+    return delivered(response, transaction.answer_action, envelope, services.deliver) if envelope.reply_to else response
+
+
+def delivered(
+    response: WireResponse,
+    action: str,
+    envelope: soap.Envelope,
+    deliver: "Callable[[str, str, bytes, str], bool] | None",
+) -> WireResponse:
+    """WS-Addressing ReplyTo: the answer is a message of its own (ITI TF-2: V.3), and this one gets a 202. Raises SoapFault
+    when there is no room for it."""
+    data, media = bytearray(), dict(response.headers)["Content-Type"]
+    for piece in response.body:
+        data += piece
+        if len(data) > LATER_BYTES:
+            raise soap.SoapFault("Receiver", "too much to be delivered later", relates_to=envelope.message_id)
+    if deliver is None or not deliver(envelope.reply_to, action, bytes(data), media):
+        raise soap.SoapFault("Receiver", "too many answers wait to be delivered", relates_to=envelope.message_id)
+    return WireResponse(202, [("Content-Length", "0")], ())
 
 
 def record_of(transaction: Operation, outcome: int, caller: Caller, about: Audited, detail: str) -> AuditRecord:

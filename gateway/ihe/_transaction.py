@@ -36,9 +36,10 @@ class PersonIndex(Protocol):
         """The records an id stands for; () for an unknown one."""
 
 
-def caller_of(head: Head, address: str) -> Caller:
-    """Who sends a message over MLLP, as far as the message itself says it."""
-    return Caller(node=f"{head.field(3, 1)}|{head.field(4, 1)}"[:200], address=address)
+def caller_of(head: Head, address: str, node: str = "") -> Caller:
+    """Who sends a message over MLLP: the `node` of the certificate. In open mode, where there is none, what the message
+    says of itself."""
+    return Caller(node=node or f"{head.field(3, 1)}|{head.field(4, 1)}"[:200], address=address)
 
 
 class Replies(NamedTuple):
@@ -80,6 +81,8 @@ class V2Services:
     may: Callable[[str], bool] = lambda transaction: True
     """Whether the node at the other end may do a transaction (ITI-8, clinical ...)."""
     continuations: Continuations = field(default_factory=Continuations)
+    node: str = ""
+    """Who is at the other end, by the certificate; empty in open mode."""
 
     def find(self, name: str) -> Authority | None:
         """An authority by OID, namespace or alias."""

@@ -40,7 +40,7 @@ class _Bounded(io.RawIOBase):
         super().close()
 
 
-class _Response(http.client.HTTPResponse):
+class TimedResponse(http.client.HTTPResponse):
     """An answer that has to be read within what is left of its socket's timeout when the reading begins."""
 
     def __init__(self, sock: socket.socket, *arguments: Any, **named: Any) -> None:
@@ -52,11 +52,11 @@ class _Response(http.client.HTTPResponse):
 
 
 class _Http(HTTPConnection):
-    response_class = _Response
+    response_class = TimedResponse
 
 
 class _Https(HTTPSConnection):
-    response_class = _Response
+    response_class = TimedResponse
 
 
 class _HttpPool(HTTPConnectionPool):
@@ -74,14 +74,12 @@ class _Adapter(HTTPAdapter):
         manager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
 
 
-def session(connections: int, tls: tuple[str, str, str] | None = None) -> Poster:
-    """`connections`: kept open with each community. `tls`: files of our certificate, its key and the CA of the
-    federation. A proxy or a .netrc of the environment is for people's browsers; peers stand in the configuration."""
+def session(connections: int) -> Poster:
+    """Of open mode; that of enforced mode is serve/outgoing.py. `connections`: kept open with each community. A proxy or a
+    .netrc of the environment is for people's browsers; peers stand in the configuration."""
     made = requests.Session()
     made.trust_env = False
     adapter = _Adapter(pool_connections=100, pool_maxsize=connections)
     made.mount("http://", adapter)
     made.mount("https://", adapter)
-    if tls is not None:
-        made.cert, made.verify = tls[:2], tls[2]
     return cast(Poster, made)

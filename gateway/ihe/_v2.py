@@ -89,7 +89,7 @@ def _message(message: bytes, address: str, services: V2Services) -> Replies:
         return _replies(head, Receipt(error.answer, now, (error.problem,)))
     try:
         if transaction.name not in _ASKED_INSIDE:
-            services.scope_of(caller_of(head, address), transaction.name)
+            services.scope_of(caller_of(head, address, services.node), transaction.name)
         receipt = transaction.handle(message, head, address, services)
     except Refused as error:
         receipt = Receipt(error.answer, now, (error.problem,))

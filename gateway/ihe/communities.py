@@ -11,8 +11,8 @@ from gateway.ihe._client import Call, Peer
 from gateway.ihe._discovery import Own
 from gateway.ihe._held import Held
 from gateway.ihe.directory import with_directory
-from gateway.ihe.initiating import Deferral, Translate, ask_of, discover_by_xcpd
-from gateway.model.caller import Scope
+from gateway.ihe.initiating import Deferral, Translate, ask_of, capabilities, discover_by_xcpd
+from gateway.model.caller import Caller, Scope
 from gateway.model.clock import Clock
 from gateway.model.document import DocumentEntry
 from gateway.model.identity import PatientId
@@ -124,10 +124,17 @@ def _asked(one: PeerSettings, parts: Parts, remembered: Health | None) -> Asked:
     )
     channel = Channel(one.id, one.name, rules, parts.clock, health=parts.health, memory=remembered)
     own = Own(community.id, community.id.removeprefix("urn:oid:"), community.affinity_domain)
-    deferral = Deferral(f"{parts.settings.http.url}/xcpd", parts.waiting, discovery(parts).keep)
-    discover = discover_by_xcpd(peer, own, parts.call, deferral) if one.xcpd else None
-    ask = ask_of(peer, parts.call, translation(parts.facilities), replace(parts.rules, base=""))
-    return Asked(peer, channel, Community(channel, ask, discover))
+    deferral = Deferral(f"{parts.settings.base_url}/xcpd", parts.waiting, discovery(parts).keep)
+    translate, rules_, said = translation(parts.facilities), replace(parts.rules, base=""), capabilities(parts.clock)
+
+    def by(caller: Caller) -> Community:
+        return made(parts.call.by(caller))
+
+    def made(call: Call) -> Community:
+        discover = discover_by_xcpd(peer, own, call, deferral) if one.xcpd else None
+        return Community(channel, ask_of(peer, call, translate, rules_, said), discover, by)
+
+    return Asked(peer, channel, made(parts.call))
 
 
 def translation(facilities: Facilities) -> Translate:

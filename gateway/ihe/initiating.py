@@ -15,21 +15,22 @@ from gateway.codec import ebxml, fhir
 from gateway.codec.ebxml import RegistryError
 from gateway.codec.hl7v3 import II
 from gateway.codec.mtom import Part
-from gateway.errors import BadInput, GatewayError, Unavailable
+from gateway.errors import DENIED, BadInput, Forbidden, GatewayError, Unavailable
 from gateway.ihe import _discovery, _fhir_client, iti38, iti39
 from gateway.ihe._client import Call, Finding, Peer
 from gateway.ihe._discovery import Match, Own
 from gateway.ihe._held import Held
-from gateway.model.document import DocumentEntry
+from gateway.model.clock import Clock
+from gateway.model.document import APPROVED, DEPRECATED, ON_DEMAND, STABLE, DocumentEntry
 from gateway.model.identity import PatientId
 from gateway.services.federation import documentary
 from gateway.services.federation.discovery import Discover, Found, Whom, contradicts
 from gateway.services.federation.fitting import fits, rendered
 from gateway.services.federation.own import MAX_RESOURCES, MAX_TOTAL, TOO_MANY
 from gateway.services.federation.question import DOCUMENT, ER7, FHIR_JSON, Ask, Given, Question, Resource, Wanted
-from gateway.services.federation.references import document_reference, home_of
 from gateway.services.persons.patients import demographics_of
 from gateway.services.search import SearchRules, plan
+from gateway.translate.document_reference import home_of, of_community
 
 MAX_DOCUMENTS: Final = 500
 """Documents fetched of one community for one question, newest first."""
@@ -137,9 +138,20 @@ def _another(whom: Whom, match: Match) -> bool:
 # -- what it holds -----------------------------------------------------------------------------------------------------
 
 
-def ask_of(peer: Peer, call: Call, translate: Translate, rules: SearchRules) -> Ask:
+def capabilities(clock: Clock) -> Held[_fhir_client.Capability]:
+    """Remembers what one community's server says of itself, whoever asks."""
+    return Held(clock.monotonic, 1, _CAPABILITY_S)
+
+
+def ask_of(
+    peer: Peer,
+    call: Call,
+    translate: Translate,
+    rules: SearchRules,
+    said: Held[_fhir_client.Capability] | None = None,
+) -> Ask:
     """How to ask `peer` for FHIR resources: by FHIR what its server has, the rest out of its documents."""
-    server = _Server(peer, call)
+    server = _Server(peer, call, said or capabilities(call.clock))
 
     def ask(question: Question, whom: Whom, patient: PatientId, left_s: float) -> Given:
         until = call.clock.monotonic() + left_s
@@ -166,10 +178,7 @@ class _Server:
 
     peer: Peer
     call: Call
-    _said: Held[_fhir_client.Capability] = None  # type: ignore[assignment]
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_said", Held(self.call.clock.monotonic, 1, _CAPABILITY_S))
+    _said: Held[_fhir_client.Capability]
 
     def has(self, type_: str, left_s: float) -> bool:
         """Whether it is to be asked for a type. One that does not say what it has is asked for everything it could."""
@@ -200,6 +209,8 @@ class _Server:
         alarms: list[str] = []
         for one in wanted:
             matches = 0
+            # A server may ignore what it does not know, and give more than was asked.
+            holds = documentary.condition(one) if one.type == DOCUMENT else None
             for entry in self._entries(one, whom, patient, said, until):
                 found = Resource(entry.resource, entry.url)
                 if found.type == "Patient" and (entry.mode == "include" or one.type == "Patient"):
@@ -209,6 +220,8 @@ class _Server:
                 matches += 1
                 if found.type != one.type:
                     alarms.append("unasked-document")
+                elif holds is not None and not holds(found.body):
+                    continue
                 elif matches > MAX_RESOURCES or len(resources) >= MAX_TOTAL:
                     alarms.append(TOO_MANY)
                 else:
@@ -235,6 +248,8 @@ class _Server:
             name = "identifier"
             person += f",urn:oid:{whom.shared.authority}|{whom.shared.value}" if whom.shared else ""
         given = [*wanted.parameters, (name, person), ("_count", "500")]
+        if wanted.type == DOCUMENT and all(name != "status" for name, _ in wanted.parameters):
+            given.append(("status", "current,superseded"))  # required (IHE MHD 2:3.67.4.1.2)
         if said is not None and f"{wanted.type}:patient" in said.includes:
             given.append(("_include", f"{wanted.type}:patient"))
         left = until - self.call.clock.monotonic()
@@ -282,18 +297,23 @@ def _documents(
 ) -> Given:
     """ITI-38 for the entries, ITI-39 for those that hold FHIR or a message we translate; the searches applied here."""
     until = call.clock.monotonic() + left_s
-    found = iti38.ask(peer, iti38.FindDocuments(question.patient), call, left_s)
+    asked = iti38.FindDocuments(question.patient)
+    if any(wanted.type == DOCUMENT for wanted in question.wanted):
+        # What ITI-67 shows of a registry, ours too.
+        asked = asked._replace(status=(APPROVED, DEPRECATED), objectType=(STABLE, ON_DEMAND))
+    found = iti38.ask(peer, asked, call, left_s)
     alarms = _alarms(peer, found.findings, found.errors, bool(found.entries))
     resources: list[Resource] = []
     for wanted in question.wanted:
         if wanted.type == DOCUMENT:
             holds = documentary.condition(wanted)
-            made = [Resource(document_reference(entry, peer.home)) for entry in found.entries]
+            made = [Resource(of_community(entry, peer.home)) for entry in found.entries]
             resources += [one for one in made if holds(one.body)]
     clinical = [wanted for wanted in question.wanted if wanted.type != DOCUMENT]
     patients: list[Resource] = []
-    fetched = _newest(_readable(found.entries)) if clinical else []
-    if clinical and len(fetched) < len(_readable(found.entries)):
+    readable = _readable(found.entries) if clinical else []
+    fetched = _newest(readable)
+    if len(fetched) < len(readable):
         alarms.append(TOO_MANY)
     if fetched:
         answer = iti39.retrieve(peer, fetched, call, until - call.clock.monotonic())
@@ -317,10 +337,12 @@ def _documents(
 
 
 def _readable(entries: Sequence[DocumentEntry]) -> list[DocumentEntry]:
-    """Documents that hold resources; of an original message and its translation the translation."""
+    """Documents in force that hold resources; of an original message and its translation the translation. What is made
+    on demand says again what the others say."""
+    entries = [one for one in entries if one.objectType != ON_DEMAND and one.availabilityStatus == APPROVED]
     translated = {_twin(one) for one in entries if one.mimeType == FHIR_JSON}
     return [
-        one for one in entries if one.mimeType == FHIR_JSON or (one.mimeType == ER7 and _twin(one) not in translated)
+        one for one in entries if one.mimeType == FHIR_JSON or (one.mimeType in ER7 and _twin(one) not in translated)
     ]
 
 
@@ -372,6 +394,8 @@ def _alarms(peer: Peer, findings: Sequence[Finding], errors: Sequence[RegistryEr
     _report(peer, findings)
     failures = [error.code for error in errors if error.severity == ebxml.ERROR]
     if failures and not anything:
+        if any(error.context == DENIED for error in errors):
+            raise Forbidden("the policy of the community does not permit the question")
         raise Refused("the community answered with an error instead of documents")
     return [one.code for one in findings if one.code in TRUST] + (["partial"] if failures else [])
 

@@ -36,7 +36,7 @@ def takes(head: Head) -> bool:
 def handle(message: bytes, head: Head, address: str, services: V2Services) -> Response:
     """Raises Refused for a message without QPD, and what the storage raises."""
     assert services.persons is not None
-    query = read_query(message, head, services.feed.clock.now(), address)
+    query = read_query(message, head, services.feed.clock.now(), address, services.node)
 
     def write(one: PersonRecord, asked: PersonQuery, _: Sequence[Parameter]) -> list[Sequence[str]]:
         return [(*person_segments(one, asked, services.find), confidence(one))]
@@ -64,7 +64,7 @@ def cancel(message: bytes, head: Head, address: str, services: V2Services) -> Re
     tag = component(qid[1], 1) if qid is not None else ""
     if not tag:
         raise Refused("AE", Problem("101", "QID^1^1", "QID-1 names the query to cancel"))
-    services.continuations.cancel(owner_of(head, tag))
+    services.continuations.cancel(owner_of(head, tag, services.node))
     return Receipt("AA", services.feed.clock.now())
 
 

@@ -63,6 +63,8 @@ class FindDocuments(NamedTuple):
     classCode: tuple[str, ...] = ()
     """`code^^scheme`"""
     formatCode: tuple[str, ...] = ()
+    objectType: tuple[str, ...] = ()
+    """Empty: stable documents, as the standard has it."""
 
 
 class Answer(NamedTuple):
@@ -86,6 +88,7 @@ def ask(peer: Peer, question: FindDocuments, call: Call, deadline_s: float) -> A
     slots = [
         ("$XDSDocumentEntryPatientId", (str(question.patient),), False),
         ("$XDSDocumentEntryStatus", question.status, True),
+        ("$XDSDocumentEntryType", question.objectType, True),
         ("$XDSDocumentEntryClassCode", question.classCode, True),
         ("$XDSDocumentEntryFormatCode", question.formatCode, True),
     ]

@@ -1,9 +1,10 @@
-"""ITI-52 Document Metadata Subscribe (ITI TF-2: 3.52): Subscribe and Unsubscribe of WS-BaseNotification.
+"""ITI-52 Document Metadata Subscribe (ITI TF-2: 3.52): Subscribe, Renew and Unsubscribe of WS-BaseNotification.
 
 The filter is written as a stored query (rim:AdhocQuery) and read as one (_stored_query.py). LENIENT: what ends a
 subscription names it by wsa:To, or by wsa:Address inside the body.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,7 @@ from gateway.ihe import _stored_query as q
 from gateway.ihe._dsub import (
     ACTIONS,
     IHE,
+    RESOURCE,
     SIMPLE,
     WSA,
     WSNT,
@@ -38,6 +40,11 @@ from gateway.translate.times import utc_range
 
 NUMBER: Final = "ITI-52"
 LONGEST_DAYS: Final = 366
+_QNAME = re.compile(r"(?:(?P<prefix>[A-Za-z_][\w.-]{0,99}):)?(?P<name>[A-Za-z_][\w.-]{0,99})", re.ASCII)
+_DURATION = re.compile(
+    r"P(?:(\d{1,6})Y)?(?:(\d{1,6})M)?(?:(\d{1,6})D)?(?:T(?:(\d{1,6})H)?(?:(\d{1,6})M)?(?:(\d{1,6}(?:\.\d{1,9})?)S)?)?",
+    re.ASCII,
+)
 TOPICS: Final[dict[str, tuple[tuple[ObjectKind, ...], str]]] = {
     "FullDocumentEntry": (("document",), "full"),
     "MinimalDocumentEntry": (("document",), "minimal"),
@@ -110,7 +117,19 @@ def subscribe(asked: Asked) -> Answered:
         reason = "the address of the consumer is not one that notifications may go to"
         raise fault("SubscribeCreationFailedFault", reason, instant(now))
     made = broker.subscribe(
-        Subscription("", "dsub", "active", topic, wanted, address, TOPICS[topic][1], asked.caller.node, "", expires)
+        Subscription(
+            "",
+            "dsub",
+            "active",
+            topic,
+            wanted,
+            address,
+            TOPICS[topic][1],
+            asked.caller.node,
+            "",
+            expires,
+            claims=asked.caller,
+        )
     )
     reference = escape(address_of(broker.base, "subscription", made.id))
     end = f"<wsnt:TerminationTime>{expires}</wsnt:TerminationTime>" if expires else ""
@@ -123,16 +142,37 @@ def subscribe(asked: Asked) -> Answered:
 
 
 def unsubscribe(asked: Asked) -> Answered:
-    broker = asked.services.broker
+    broker, found = asked.services.broker, _meant(asked)
+    if found is None:
+        raise fault("UnableToDestroySubscriptionFault", "there is no such subscription", broker.now())
+    broker.subscriptions.remove(found.id)
+    return Answered(f'<wsnt:UnsubscribeResponse xmlns:wsnt="{WSNT}"/>'.encode(), object=found.id)
+
+
+def renew(asked: Asked) -> Answered:
+    """Sets a new end (WS-BaseNotification 1.3, 6.1.1); without one, none."""
+    broker, found = asked.services.broker, _meant(asked)
+    now = broker.clock.now()
+    if found is None:
+        raise fault("ResourceUnknownFault", "there is no such subscription", instant(now), RESOURCE)
+    expires = _expires(asked.body, now, "TerminationTime")
+    broker.subscriptions.change(replace(found, expires=expires))
+    nil = "" if expires else ' xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:nil="true"'
+    answer = (
+        f'<wsnt:RenewResponse xmlns:wsnt="{WSNT}"><wsnt:TerminationTime{nil}>{expires}</wsnt:TerminationTime>'
+        f"<wsnt:CurrentTime>{instant(now)}</wsnt:CurrentTime></wsnt:RenewResponse>"
+    )
+    return Answered(answer.encode(), object=found.id)
+
+
+def _meant(asked: Asked) -> Subscription | None:
+    """The caller's subscription that a message to its manager is about."""
     id_ = id_of(asked.to) or id_of("".join(str(text) for text in asked.body.itertext()))
     try:
-        found = broker.mine(id_, asked.caller)
+        found = asked.services.broker.mine(id_, asked.caller)
     except UnknownResource:
-        found = None
-    if found is None or found.face != "dsub" or found.topic == PULL_POINT:
-        raise fault("UnableToDestroySubscriptionFault", "there is no such subscription", broker.now())
-    broker.subscriptions.remove(id_)
-    return Answered(f'<wsnt:UnsubscribeResponse xmlns:wsnt="{WSNT}"/>'.encode(), object=id_)
+        return None
+    return found if found.face == "dsub" and found.topic != PULL_POINT else None
 
 
 def _topic(body: etree._Element, now: str) -> str:
@@ -141,10 +181,11 @@ def _topic(body: etree._Element, now: str) -> str:
         raise fault("InvalidFilterFault", "the filter has no TopicExpression", now)
     if found.get("Dialect") != SIMPLE:
         raise fault("TopicExpressionDialectUnknownFault", "the dialect of the topic is not Simple", now)
-    prefix, _, name = (found.text or "").strip().rpartition(":")
-    if not name or (prefix and found.nsmap.get(prefix) != IHE):
-        raise fault("InvalidTopicExpressionFault", "the topic is no name of urn:ihe:iti:dsub:2009", now)
-    if name not in TOPICS:
+    match = _QNAME.fullmatch((found.text or "").strip())
+    if match is None or (match["prefix"] and match["prefix"] not in found.nsmap):
+        raise fault("InvalidTopicExpressionFault", "the topic is no name (QName)", now)
+    name = match["name"]
+    if name not in TOPICS or (match["prefix"] and found.nsmap[match["prefix"]] != IHE):
         raise fault("TopicNotSupportedFault", f"the topics are {', '.join(TOPICS)}", now)
     return name
 
@@ -185,20 +226,32 @@ def filter_of(kind: ObjectKind, given: Mapping[str, Any]) -> Filter:
     )
 
 
-def _expires(body: etree._Element, now: datetime) -> str:
-    """When it ends: as asked, a year at most; "" when nothing is asked."""
-    asked = child(body, "InitialTerminationTime")
+def _expires(body: etree._Element, now: datetime, name: str = "InitialTerminationTime") -> str:
+    """When it ends: as asked, a year at most; "" when nothing is asked. xsd:dateTime or xsd:duration (wsnt:
+    AbsoluteOrRelativeTimeType); a month counts 30 days, a year 365."""
+    asked = child(body, name)
     if not asked:
         return ""
     try:
-        end = utc_range(asked)[0]
+        end = _after(asked, now) or utc_range(asked)[0]
     except BadInput:
         raise fault(
-            "UnacceptableInitialTerminationTimeFault", "the termination time is no xsd:dateTime", instant(now)
+            f"Unacceptable{name}Fault", "the termination time is neither xsd:dateTime nor xsd:duration", instant(now)
         ) from None
     if end <= instant(now):
-        raise fault("UnacceptableInitialTerminationTimeFault", "the termination time is past", instant(now))
+        raise fault(f"Unacceptable{name}Fault", "the termination time is past", instant(now))
     return min(end, instant(now.astimezone(UTC) + timedelta(days=LONGEST_DAYS)))
+
+
+def _after(duration: str, now: datetime) -> str:
+    """The instant a duration from now; "" when it is none."""
+    match = _DURATION.fullmatch(duration)
+    if match is None or not any(match.groups()) or duration.endswith("T"):
+        return ""
+    years, months, days, hours, minutes, seconds = (float(one or 0) for one in match.groups())
+    days += years * 365 + months * 30
+    span = timedelta(days=min(days, LONGEST_DAYS), hours=hours, minutes=minutes, seconds=seconds)
+    return instant(now.astimezone(UTC) + min(span, timedelta(days=LONGEST_DAYS)))
 
 
 _W: Final = f"{{{WSNT}}}"
@@ -209,4 +262,8 @@ SUBSCRIBE: Final = DsubOperation(
 UNSUBSCRIBE: Final = replace(
     SUBSCRIBE, name="Document Metadata Unsubscribe", action=f"{ACTIONS}SubscriptionManager/UnsubscribeRequest",
     elements=(f"{_W}Unsubscribe", f"{_W}UnsubscribeResponse"), answer=unsubscribe,
+)  # fmt: skip
+RENEW: Final = replace(
+    SUBSCRIBE, name="Document Metadata Subscription Renewal", action=f"{ACTIONS}SubscriptionManager/RenewRequest",
+    elements=(f"{_W}Renew", f"{_W}RenewResponse"), answer=renew,
 )  # fmt: skip

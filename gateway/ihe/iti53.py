@@ -2,6 +2,7 @@
 Notification, which fetches the same messages from a pull point."""
 
 from typing import Any, Final
+from uuid import UUID, uuid5
 
 import requests
 
@@ -11,7 +12,6 @@ from gateway.codec.xml import escape
 from gateway.errors import Forbidden, Unavailable
 from gateway.ihe._client import Poster
 from gateway.ihe._dsub import IHE, NOTIFY, SIMPLE, WSA, WSNT, address_of
-from gateway.model.clock import Chance
 from gateway.services.broker import Send, Told
 
 TIMEOUT_S: Final = 10.0
@@ -37,12 +37,18 @@ def message(told: Told, base: str, home: str) -> bytes:
     return head.encode() + content + b"</wsnt:Message></wsnt:NotificationMessage>"
 
 
-def sender(session: Poster, chance: Chance, base: str, home: str) -> Send:
-    """How services/broker tells a DSUB consumer."""
+def sender(session: Poster, base: str, home: str) -> Send:
+    """How services/broker tells a DSUB consumer. What may have been sent before (the node ended between sending and
+    noting it) goes out again with the same MessageID."""
 
     def send(told: Told) -> None:
         body = f'<wsnt:Notify xmlns:wsnt="{WSNT}">'.encode() + message(told, base, home) + b"</wsnt:Notify>"
-        envelope = soap.request(NOTIFY, f"urn:uuid:{chance.new_uuid()}", told.subscription.address, body)
+        envelope = soap.request(
+            NOTIFY,
+            f"urn:uuid:{uuid5(UUID(told.subscription.id), str(told.notification.n))}",
+            told.subscription.address,
+            body,
+        )
         content_type = f'{soap.MEDIA_TYPE}; charset=UTF-8; action="{NOTIFY}"'
         post(session, told.subscription.address, envelope, content_type)
 

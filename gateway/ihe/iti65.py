@@ -24,6 +24,7 @@ from gateway.ihe._mhd import MhdServices
 from gateway.ihe._soap import repository_error
 from gateway.model.caller import UNRESTRICTED, Caller, Scope
 from gateway.model.identity import PatientId
+from gateway.services.document_references import shown
 from gateway.services.registry.service import Submission, Submitted
 from gateway.services.registry.submitting import submit
 from gateway.translate import affinity_domain, code_system, provide_bundle
@@ -87,7 +88,7 @@ def publish(services: MhdServices, request: FhirRequest, caller: Caller, scope: 
     rows = services.documents.documents.by_entry_uuid((uuid,), scope)
     if not rows or "return=minimal" in request.headers.get("prefer", ""):
         return FhirResponse(201, headers)
-    return json_answer(201, fhir.render(iti67.shown(rows, request.base, services, scope)[0]), headers)
+    return json_answer(201, fhir.render(shown(rows, request.base, services.documents, scope)[0]), headers)
 
 
 # -- what was sent ---------------------------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ from gateway.model.document import (
     SubmissionSet,
 )
 from gateway.model.registry_query import FolderQuery, SubmissionSetQuery
+from gateway.services import document_references
 from gateway.services.search import cursor
 from gateway.translate import document_list
 from gateway.translate.document_reference import OID, URI_SYSTEM, UUID, Json, entry_uuid, unique_id_of
@@ -209,7 +210,7 @@ def shown(rows: Sequence[StoredEntry], base: str, services: MhdServices, scope: 
         ties = [one.targetObject for one in members.get(row.entryUUID, ()) if one.targetObject in types]
         documents = [uuid for uuid in ties if types[uuid] not in (FOLDER, SUBMISSION_SET)]
         folders = [uuid for uuid in ties if types[uuid] == FOLDER]
-        place = _mhd.place(services, base, row.patientId, "", scope)
+        place = document_references.place(services.documents, base, row.patientId, "", scope)
         if isinstance(found, SubmissionSet):
             made.append(document_list.submission_list(found, place, documents, folders))
         elif isinstance(found, Folder):
@@ -227,9 +228,8 @@ def _included(
             for type_ in (iti67.TYPE, TYPE)
         }
         documents = tuple(dict.fromkeys(map(entry_uuid, ids[iti67.TYPE])))
-        yield from iti67.shown(
-            services.documents.documents.by_entry_uuid(documents, scope), request.base, services, scope
-        )
+        rows = services.documents.documents.by_entry_uuid(documents, scope)
+        yield from document_references.shown(rows, request.base, services.documents, scope)
         here = {one["id"] for one in matches}
         folders = tuple(dict.fromkeys(entry_uuid(id_) for id_ in ids[TYPE] if id_ not in here))
         yield from shown(

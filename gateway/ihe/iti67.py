@@ -1,7 +1,7 @@
 """ITI-67 Find Document References (IHE MHD 4.2, 2:3.67): GET and POST _search on DocumentReference, and its read.
 
-The registry answers, as to ITI-18 FindDocuments; its entries are shown as DocumentReferences (translate/
-document_reference.py). After them come the DocumentReferences that are no documents of the registry: documents inside a
+The registry answers, as to ITI-18 FindDocuments; its entries are shown as DocumentReferences (services/
+document_references.py). After them come the DocumentReferences that are no documents of the registry: documents inside a
 message (OBX-5 of type ED), which the ordinary search knows. LENIENT: a search by `identifier` or `_id` needs neither
 patient nor status, as GetDocuments needs none.
 """
@@ -12,7 +12,6 @@ from functools import partial
 from typing import Any, Final, NamedTuple
 
 from gateway.codec import fhir
-from gateway.codec.ebxml_read import read_object
 from gateway.errors import InvalidParameter
 from gateway.fhir.messages import FhirRequest, FhirResponse, check_acceptable, json_answer
 from gateway.fhir.transactions import QUERY, Attached, Trace
@@ -30,15 +29,13 @@ from gateway.model.document import (
     StoredEntry,
 )
 from gateway.model.resource import SearchPlan, TokenClause
+from gateway.services.document_references import entry_of, shown
 from gateway.services.search import cursor, plan
 from gateway.translate.document_reference import (
     OID,
-    RELATES,
     URI_SYSTEM,
     UUID,
     Json,
-    Relation,
-    document_reference,
     entry_uuid,
     unique_id_of,
 )
@@ -71,7 +68,7 @@ def search(services: MhdServices, request: FhirRequest, caller: Caller, scope: S
     wanted, sieve = understand(query, request, services, scope, trace)
     after = _mhd.after(query, services, caller)
     page = _registry(wanted, sieve, query, services, scope, after) if wanted else _Page((), 0, ())
-    matches: list[Json] = shown(page.rows, request.base, services, scope)
+    matches: list[Json] = shown(page.rows, request.base, services.documents, scope)
     others = _Others(request, query, services, scope, after)
     last = page.last
     if not last and not query.total_only:
@@ -95,7 +92,7 @@ def read(
     if not found:
         return None
     trace.object, trace.patient = f"{TYPE}/{id_}", found[0].patientId
-    return json_answer(200, fhir.render(shown(found, request.base, services, scope)[0]))
+    return json_answer(200, fhir.render(shown(found, request.base, services.documents, scope)[0]))
 
 
 # -- the question ----------------------------------------------------------------------------------------------------
@@ -127,6 +124,7 @@ def understand(
         creationTime=_mhd.both("creation", query).within(_mhd.both("date", query)),
         serviceStartTime=first,
         serviceStopTime=last,
+        openPeriod=True,
         objectType=(STABLE, ON_DEMAND),
         **codes,
     )
@@ -211,7 +209,7 @@ def _registry(
     documents = services.documents.documents
     found = documents.find(replace(wanted, limit=_MOST, references=sieve is None), scope)
     if sieve is not None:
-        found = [one for one in found if sieve(entry_of(one, services))]
+        found = [one for one in found if sieve(entry_of(one, services.documents))]
     at = (str(after[1]), str(after[2])) if len(after) == 3 and after[0] == "r" else None
     done = query.total_only or (bool(after) and at is None)
     ahead = [] if done else [one for one in found if at is None or _comes_after(one, at)]
@@ -225,27 +223,6 @@ def _registry(
 def _comes_after(one: StoredEntry, at: tuple[str, str]) -> bool:
     """Newest first, then by entryUUID, as the registry orders."""
     return one.time < at[0] or (one.time == at[0] and one.entryUUID > at[1])
-
-
-def entry_of(row: StoredEntry, services: MhdServices) -> DocumentEntry:
-    found = read_object(row, services.documents.home)
-    assert isinstance(found, DocumentEntry), "asked for documents alone"
-    return found
-
-
-def shown(rows: Sequence[StoredEntry], base: str, services: MhdServices, scope: Scope) -> list[Json]:
-    """The entries as DocumentReferences, with the associations that start at each."""
-    uuids = tuple(row.entryUUID for row in rows)
-    relations: dict[str, list[Relation]] = {}
-    for one in services.documents.documents.associations(uuids, scope) if uuids else ():
-        if one.associationType in RELATES:
-            relations.setdefault(one.sourceObject, []).append(Relation(one.associationType, one.targetObject))
-    made = []
-    for row in rows:
-        entry = entry_of(row, services)
-        place = _mhd.place(services, base, row.patientId, entry.sourcePatientId, scope)
-        made.append(document_reference(entry, place, relations.get(row.entryUUID, ())))
-    return made
 
 
 class _Others:
@@ -294,7 +271,8 @@ def _included(
             for relation in one.get("relatesTo", ())
         )
         uuids = tuple(filter(None, (entry_uuid(id_) for id_ in targets if id_ not in here)))
-        yield from shown(services.documents.documents.by_entry_uuid(uuids, scope), request.base, services, scope)
+        rows = services.documents.documents.by_entry_uuid(uuids, scope)
+        yield from shown(rows, request.base, services.documents, scope)
 
 
 # -- attached to the server ------------------------------------------------------------------------------------------

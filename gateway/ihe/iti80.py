@@ -1,10 +1,12 @@
 """ITI-80 Cross Gateway Document Provide (ITI TF-2: 3.80): a submission sent on to the community it is meant for.
 
 The initiating side: `provide`. The body is that of ITI-41 and goes out as it came; the target stands in the slot
-homeCommunityId of its SubmissionSet. The responding side is the registry's own ITI-41 under this action.
+homeCommunityId of its SubmissionSet. The responding side is the registry's own ITI-41 under this action, for
+submissions that are meant for this community.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from lxml import etree
@@ -12,11 +14,38 @@ from lxml import etree
 from gateway.codec import ebxml
 from gateway.codec.ebxml import RIM, RS, XDS, RegistryError
 from gateway.codec.mtom import OutPart
-from gateway.errors import BadInput, MissingHomeCommunity
+from gateway.errors import BadInput, MissingHomeCommunity, UnknownCommunity
+from gateway.ihe import iti41
 from gateway.ihe._client import Call, Finding, Peer, same_relation
+from gateway.ihe._registering import Asked
+from gateway.services.documents import same_community
 
 ACTION: Final = "urn:ihe:iti:2015:CrossGatewayDocumentProvide"
 _SLOT: Final = "homeCommunityId"
+
+
+# -- responding gateway ------------------------------------------------------------------------------------------
+
+
+def perform(asked: Asked) -> Sequence[RegistryError]:
+    if not same_community(target(asked.body), asked.services.home):
+        raise UnknownCommunity("the submission is meant for another community")
+    return [one._replace(location=one.location or asked.services.home) for one in iti41.perform(asked)]
+
+
+TRANSACTION = replace(
+    iti41.TRANSACTION,
+    number="ITI-80",
+    section="ITI TF-2: 3.80",
+    name="Cross Gateway Document Provide",
+    action=ACTION,
+    actors=("Initiating Gateway", "Responding Gateway"),
+    path="/xca",
+    perform=perform,
+)
+
+
+# -- initiating gateway ------------------------------------------------------------------------------------------
 
 
 class Provided(NamedTuple):

@@ -31,7 +31,7 @@ def takes(head: Head) -> bool:
 def handle(message: bytes, head: Head, address: str, services: V2Services) -> Response:
     """Raises Refused for a message without QPD, and what the storage raises."""
     assert services.persons is not None
-    query = read_query(message, head, services.feed.clock.now(), address)
+    query = read_query(message, head, services.feed.clock.now(), address, services.node)
     try:
         found = _answer(query, services, services.persons)
     except BadField as error:

@@ -13,12 +13,20 @@ from typing import Final, NamedTuple
 
 from lxml import etree
 
-from gateway.codec import ebxml, ebxml_parts, ebxml_read
+from gateway.codec import ebxml, ebxml_parts, ebxml_read, soap
 from gateway.codec.ebxml import QUERY, RIM, RegistryError
 from gateway.codec.ebxml_read import AdhocQuery
-from gateway.errors import BadInput, GatewayError, MissingHomeCommunity, UnknownCommunity, UnknownPatient
+from gateway.errors import (
+    DENIED,
+    BadInput,
+    Forbidden,
+    GatewayError,
+    MissingHomeCommunity,
+    UnknownCommunity,
+    UnknownPatient,
+)
 from gateway.ihe import iti18, iti38
-from gateway.ihe._client import Finding, Peer, same_relation
+from gateway.ihe._client import Call, Finding, Peer, same_relation
 from gateway.ihe._gateway import (
     GatewayServices,
     GatewayTransaction,
@@ -59,7 +67,9 @@ class Told(NamedTuple):
     findings: tuple[Finding, ...]
 
 
-def ask(body: etree._Element, services: GatewayServices, caller: Caller, scope: Scope) -> Joined:
+def ask(envelope: soap.Envelope, services: GatewayServices, caller: Caller, scope: Scope) -> Joined:
+    body = envelope.body
+    assert body is not None
     query = iti18.parse(body)
     patient = _patient(query)
     home = query.home or next(
@@ -76,7 +86,7 @@ def ask(body: etree._Element, services: GatewayServices, caller: Caller, scope: 
         peers = [named]
     # Our own registry comes first: a question that it finds wrong is nobody else's business.
     objects, errors = _own(query, services, caller, scope) if ours else ([], [])
-    told, silent_ = _peers(body, query, patient, home, peers, services, scope)
+    told, silent_ = _peers(body, query, patient, home, peers, services, caller, scope)
     merged = sorted((one for part in told for one in part.objects), key=lambda one: (one[0], one[1]))
     objects += [data for _, _, data in merged]
     errors += [error for part in told for error in part.errors] + silent_
@@ -107,6 +117,7 @@ def _peers(
     home: str,
     peers: Sequence[Asked],
     services: GatewayServices,
+    caller: Caller,
     scope: Scope,
 ) -> tuple[list[Told], list[RegistryError]]:
     federation = services.communities.federation
@@ -115,13 +126,15 @@ def _peers(
     if patient is not None and peers:
         memory = federation.discovery.memory(federation.discovery.whom(patient, scope))
 
+    call = services.communities.call.by(caller)
+
     def work(one: Asked, left_s: float) -> Told:
         def put(id_: PatientId | None, left: float) -> Told:
-            return _ask_one(one.peer, body, query, id_, home, services, left)
+            return _ask_one(one.peer, body, query, id_, home, call, left)
 
         if memory is None:
             return put(None, left_s)
-        return federation.discovery.asked(one.peer.home, memory, one.community.discover, put, left_s)
+        return federation.discovery.asked(one.peer.home, memory, one.community.by(caller).discover, put, left_s)
 
     told: list[Told] = []
     errors: list[RegistryError] = []
@@ -147,16 +160,18 @@ def _ask_one(
     query: AdhocQuery,
     patient: PatientId | None,
     home: str,
-    services: GatewayServices,
+    call: Call,
     left_s: float,
 ) -> Told:
     data = _outgoing(body, patient, home or peer.home)
-    received = services.communities.call.send(peer.xca, iti38.TRANSACTION.action, data, deadline_s=left_s)
+    received = call.send(peer.xca, iti38.TRANSACTION.action, data, deadline_s=left_s)
     found = ebxml_read.read_query_answer(received.body)
     listed = received.body.find(f"{{{RIM}}}RegistryObjectList")
     elements = [] if listed is None else [one for one in listed if isinstance(one.tag, str)]
     if any(error.code == _UNKNOWN_PATIENT for error in found.errors) and not elements:
         raise UnknownPatient("the community does not know the patient")
+    if not elements and any(error.context == DENIED for error in found.errors):
+        raise Forbidden("the policy of the community does not permit the question")
     if found.status == ebxml.FAILURE and elements:
         raise BadInput("the answer is a Failure that holds objects")
     findings = list(same_relation(received))

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from lxml import etree
 
-from gateway.codec import ebxml
+from gateway.codec import ebxml, soap
 from gateway.codec.ebxml import XDS, DocumentResponse, RegistryError
 from gateway.codec.mtom import OutPart
 from gateway.errors import GatewayError, MissingHomeCommunity, UnknownCommunity
@@ -44,8 +44,9 @@ class Fetched(NamedTuple):
     part: OutPart
 
 
-def ask(body: etree._Element, services: GatewayServices, caller: Caller, scope: Scope) -> Joined:
-    wanted = tuple(dict.fromkeys(iti43.parse(body)))
+def ask(envelope: soap.Envelope, services: GatewayServices, caller: Caller, scope: Scope) -> Joined:
+    assert envelope.body is not None
+    wanted = tuple(dict.fromkeys(iti43.parse(envelope.body)))
     errors: list[RegistryError] = []
     ours: list[Wanted] = []
     theirs: dict[str, tuple[Asked, list[Place]]] = {}
@@ -66,7 +67,7 @@ def ask(body: etree._Element, services: GatewayServices, caller: Caller, scope: 
             )
     answered = bool(ours)
     if theirs:
-        fetched, failures, anybody = _peers(list(theirs.values()), services)
+        fetched, failures, anybody = _peers(list(theirs.values()), services, caller)
         documents += sorted(fetched, key=lambda one: (one.home, one.unique))
         errors += failures
         answered = answered or anybody
@@ -96,10 +97,10 @@ def _named(error: GatewayError, one: Wanted) -> RegistryError:
 
 
 def _peers(
-    wanted: list[tuple[Asked, list[Place]]], services: GatewayServices
+    wanted: list[tuple[Asked, list[Place]]], services: GatewayServices, caller: Caller
 ) -> tuple[list[Fetched], list[RegistryError], bool]:
     until = services.clock.monotonic() + services.communities.federation.deadline_s
-    call = services.communities.call
+    call = services.communities.call.by(caller)
 
     def work(one: Asked, places: list[Place], left_s: float) -> iti39.Answer[Place]:
         return iti39.retrieve(one.peer, places, call, left_s)

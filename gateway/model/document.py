@@ -227,6 +227,9 @@ class DocumentQuery:
     creationTime: tuple[str, str] = ("", "")
     serviceStartTime: tuple[str, str] = ("", "")
     serviceStopTime: tuple[str, str] = ("", "")
+    openPeriod: bool = False
+    """Of an entry that has one end of its service time, the other is open (FHIR R4 3.1.1.4.7); else it has no such time
+    (ITI-18)."""
     authorPerson: tuple[str, ...] = ()
     """SQL LIKE patterns over authorPerson, ORed."""
     objectType: tuple[str, ...] = (STABLE,)

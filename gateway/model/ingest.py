@@ -141,7 +141,7 @@ class KeptObject(NamedTuple):
     size: int
     blob: str
     codes: tuple[tuple[str, str, str], ...]
-    """(attribute, code, scheme) of what may have several values (storage/schema.py, registry_code)."""
+    """(attribute, code, scheme) of what may have several values (storage/schema, registry_code)."""
     xml: bytes
 
     @classmethod

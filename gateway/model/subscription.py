@@ -1,14 +1,15 @@
 """Who wants to be told of new documents, and what they are told (ITI TF-2: 3.52, 3.53; IHE DSUBm 2:3.110, 3.112)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal, NamedTuple
 
+from gateway.model.caller import Caller
 from gateway.model.document import CodeFilter, ObjectKind
 
 Face = Literal["dsub", "fhir"]
 Status = Literal["requested", "active", "error", "off"]
 """Of http://hl7.org/fhir/subscription-status; a DSUB subscription is active until it ends."""
-Happening = Literal["handshake", "event", "deactivation"]
+Happening = Literal["handshake", "heartbeat", "event", "deactivation"]
 State = Literal["open", "held", "done", "parked"]
 """held: waits in a pull point until it is fetched; parked: refused or undeliverable, for an operator to see."""
 
@@ -30,6 +31,10 @@ class Filter:
     referenceIdList: tuple[tuple[str, ...], ...] = ()
     """CXi; the inner ones ORed, the outer ones ANDed."""
     sourceId: tuple[str, ...] = ()
+    names: tuple[tuple[int, tuple[str, ...]], ...] = ()
+    """(component of the author's XCN from 1, beginnings of it, ORed), ANDed over one author."""
+    ids: tuple[str, ...] = ()
+    """entryUUID or uniqueId, ORed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,15 @@ class Subscription:
     """Events since it began."""
     error: str = ""
     """Why it is in error, in our own words."""
+    claims: Caller | None = None
+    """Who subscribed, as it was checked then; what may be told is decided by it anew each time."""
+    heartbeat_s: int = 0
+    """FHIR: after so much silence it is told that we are still here; 0: never."""
+
+    @property
+    def caller(self) -> Caller:
+        """In whose name it is told. An emergency access ends with its hour, so it is no part of it."""
+        return replace(self.claims, break_glass="") if self.claims else Caller(node=self.owner)
 
 
 class Event(NamedTuple):

@@ -68,7 +68,17 @@ class Enforcement:
     def session(self) -> requests.Session:
         """For questions to peers."""
         homes = {url: peer.id for peer in self.settings.peers for url in (peer.xca, peer.xcpd, peer.fhir) if url}
-        return outgoing.session(self.contexts, homes, len(self.settings.peers))
+        return outgoing.session(self.contexts, homes, self.settings.federation.connections)
+
+    def speaking(self, caller: Caller) -> tuple[Callable[[str], str], Callable[[str], str]]:
+        """What is said of a caller to peers (ihe/_client.py, Speaking)."""
+        bases = {peer.fhir.rstrip("/"): peer.fhir_audience for peer in self.settings.peers if peer.fhir}
+
+        def authorization(url: str) -> str:
+            base = next((one for one in bases if url == one or url.startswith((f"{one}/", f"{one}?"))), "")
+            return self.speaker.authorization(caller, bases[base] or base) if base else ""
+
+        return self.security_of(caller), authorization
 
     def security_of(self, caller: Caller) -> Callable[[str], str]:
         """URL of a peer -> the header block that says who asks. Raises Forbidden when nobody does."""

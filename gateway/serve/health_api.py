@@ -2,6 +2,7 @@
 
 from flask import Flask, Response
 
+from gateway.serve import notifications_api
 from gateway.serve.bodies import as_json, plain
 from gateway.serve.http_services import HttpServices
 from gateway.serve.metrics import Metrics
@@ -16,9 +17,12 @@ def register(app: Flask, services: HttpServices, metrics: Metrics) -> None:
         everything = bool(roles) and all(roles.values())
         return as_json(200 if everything else 503, {"ready": everything, "roles": roles})
 
+    def waiting() -> str:
+        return notifications_api.metrics(services.subscriptions) if services.subscriptions else ""
+
     def counts() -> Response:
         return Response(
-            metrics.render() + services.federation.metrics() + services.counts(),
+            metrics.render() + services.federation.metrics() + services.counts() + waiting(),
             content_type="text/plain; version=0.0.4; charset=utf-8",
         )
 

@@ -31,6 +31,7 @@ from gateway.serve import (
     fhir_api,
     health_api,
     medical_id_api,
+    notifications_api,
     persons_api,
     soap_api,
     token_api,
@@ -136,6 +137,8 @@ def _api(app: Flask, services: HttpServices, caller: Callable[[], Caller]) -> No
         trust_api.register(app, trust_api.TrustApi(services.fhir.trust, api.audit, api.caller, api.scope, api.body))
     if services.fhir.persons is not None:
         persons_api.register(app, api, services.fhir.persons)
+    if services.subscriptions is not None:
+        notifications_api.register(app, api, services.subscriptions)
     if services.medical_ids is not None:
         medical_id_api.register(app, api, services.medical_ids)
 

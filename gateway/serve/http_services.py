@@ -8,7 +8,7 @@ from gateway.fhir import FhirServices
 from gateway.ihe._soap import Asker, WireResponse
 from gateway.model.caller import Caller
 from gateway.model.clock import Chance, Clock
-from gateway.ports import AuditLog
+from gateway.ports import AuditLog, Subscriptions
 from gateway.serve.authentication import Authentication, Open
 from gateway.serve.federation_api import FederationApi
 from gateway.serve.token_api import TokenApi
@@ -39,6 +39,8 @@ class HttpServices:
     """Of a SOAP message that may carry documents (UPLOADS)."""
     counts: Callable[[], str] = str
     """Metrics of the other roles of this process, as Prometheus text."""
+    subscriptions: Subscriptions | None = None
+    """Who is told of new documents, and what waits for them."""
     medical_ids: MedicalIds | None = None
     """None: no agency is configured."""
     authentication: Authentication = field(default_factory=Open)

@@ -1,5 +1,6 @@
 """Connections this node opens in enforced mode: to peers, consumers and issuers, with its certificate and theirs checked
-(ITI-19). requests brings a bundle of public authorities of its own; here it is kept out."""
+(ITI-19), and every answer held to the time it was given (ihe/_transport.py). requests brings a bundle of public
+authorities of its own; here it is kept out."""
 
 import socket
 import ssl
@@ -14,6 +15,7 @@ from urllib3.connection import HTTPSConnection
 
 from gateway.codec import jwt
 from gateway.errors import BadInput, Forbidden, Unavailable
+from gateway.ihe._transport import TimedResponse
 from gateway.serve.tls import Contexts
 
 _ISSUER_S: Final = 5.0
@@ -21,7 +23,7 @@ _ISSUER_S: Final = 5.0
 
 
 def session(contexts: Contexts, homes: Mapping[str, str], most: int = 10) -> requests.Session:
-    """A session for https alone. `homes`: URL of a peer -> its homeCommunityId."""
+    """A session for https alone. `homes`: URL of a peer -> its homeCommunityId; `most`: connections kept open with each."""
     # A proxy or a .netrc of the environment is for people's browsers; whom we talk to stands in the configuration.
     made = requests.Session()
     made.trust_env = False
@@ -58,6 +60,8 @@ class _Adapter(HTTPAdapter):
 
 def _pool(contexts: Contexts, homes: Mapping[tuple[str, int], str]) -> type[HTTPSConnectionPool]:
     class Connection(HTTPSConnection):
+        response_class = TimedResponse
+
         def connect(self) -> None:
             super().connect()
             found = self.sock

@@ -20,7 +20,7 @@ _ONCE: Final = frozenset({b"host", b"content-length", b"transfer-encoding", b"au
 class Parser(HTTPRequestParser):  # type: ignore[misc]
     """waitress's, stricter. What it refuses is answered 400 (431 for too many headers) and the connection ends."""
 
-    error: Any
+    error: Any  # waitress says no type
 
     def received(self, data: bytes) -> int:
         taken = int(super().received(data))

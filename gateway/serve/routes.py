@@ -8,6 +8,7 @@ from gateway.model.caller import is_loopback
 from gateway.serve import federation_api, token_api
 from gateway.services.search import TYPES
 
+_API = ("reviews", "persons", "medical-ids", "break-glass", "access", "notifications")
 _HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.\-]+)(?::[0-9]{1,5})?", re.ASCII)
 
 
@@ -26,7 +27,7 @@ def route_of(path: str) -> str:
     health = ("/livez", "/readyz", "/metrics")
     if path in token_api.ROUTES or path in PATHS or path in federation_api.PATHS or path in health:
         return path
-    if parts[:1] == ["api"] and parts[1:2] in (["reviews"], ["persons"], ["medical-ids"], ["break-glass"], ["access"]):
+    if parts[:1] == ["api"] and parts[1:2] in ([name] for name in _API):
         return f"/api/{parts[1]}"
     if parts[:1] != ["fhir"]:
         return "(other)"

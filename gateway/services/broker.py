@@ -5,7 +5,8 @@ subscriber, in the commit that finishes the job, so that nothing is told twice o
 what is due, one subscriber's notifications in their order. Who is away is asked again after a pause that doubles; after
 `ATTEMPTS` tries a notification is parked, where an operator sees it and may queue it again.
 
-A subscriber is told of what its node may see (Scope), and nothing else.
+A subscriber is told of what whoever subscribed may see at that moment (Scope), and nothing else: a consent withdrawn
+between the registration and the sending counts.
 """
 
 import re
@@ -35,6 +36,7 @@ from gateway.model.subscription import PULL_POINT, Event, Filter, Notification, 
 from gateway.ports import AuditLog, Identities, Job, Outbox, Registry, Subscriptions
 from gateway.services.policy.access import ScopeOf
 from gateway.services.registry.service import NOTIFY_DOCUMENT, NOTIFY_SUBMISSION
+from gateway.services.search.text import fold
 
 ATTEMPTS: Final = 8
 """Tries before a notification is parked: about an hour and a half in all."""
@@ -102,6 +104,7 @@ class Broker:
     def run_once(self) -> bool:
         """Whether anything was done."""
         done = self._expire()
+        done |= self._beat()
         done |= self.fan_out()
         return self.deliver() or done
 
@@ -116,8 +119,11 @@ class Broker:
 
     def _events(self, jobs: Sequence[Job]) -> Iterator[Event]:
         """Per subscriber in the order of the jobs; each object once a job."""
-        for owner, wanted in self._active().items():
-            scope = self.scope_of(Caller(node=owner), "ITI-52")
+        for caller, wanted in self._active().items():
+            try:
+                scope = self.scope_of(caller, "ITI-52")
+            except Forbidden:  # a grant or agreement that is no more
+                continue
             for job in jobs:
                 for stored in self._new(job, scope):
                     made = read_object(stored)
@@ -127,11 +133,11 @@ class Broker:
                         if one.filter.kind == kind_of(stored.objectType) and self.fits(one.filter, made, scope)
                     )
 
-    def _active(self) -> dict[str, list[Subscription]]:
-        found: dict[str, list[Subscription]] = {}
+    def _active(self) -> dict[Caller, list[Subscription]]:
+        found: dict[Caller, list[Subscription]] = {}
         for one in self.subscriptions.all():
             if one.status == "active" and one.topic != PULL_POINT:
-                found.setdefault(one.owner, []).append(one)
+                found.setdefault(one.caller, []).append(one)
         return found
 
     def _new(self, job: Job, scope: Scope) -> list[StoredEntry]:
@@ -166,16 +172,10 @@ class Broker:
 
     def deliver(self) -> bool:
         """Sends what is due. A subscriber whose first notification waits gets none of the later ones before it."""
-        now, worked = self.now(), False
-        waiting: set[str] = set()
-        for one in self.subscriptions.open(_AT_ONCE):
-            if one.subscription in waiting:
-                continue
+        worked = False
+        for one in self.subscriptions.due(self.now(), _AT_ONCE):
             subscription = self.subscriptions.get(one.subscription)
-            if subscription is None or one.due > now or not self._deliver(subscription, one):
-                waiting.add(one.subscription)
-            else:
-                worked = True
+            worked |= subscription is not None and self._deliver(subscription, one)
         return worked
 
     def _deliver(self, subscription: Subscription, one: Notification) -> bool:
@@ -196,7 +196,7 @@ class Broker:
         else:
             self.subscriptions.delivered(one.n)
             self._record(told, 0, one.happening)
-            if one.happening == "handshake":
+            if one.happening == "handshake" or (subscription.status == "error" and one.happening != "deactivation"):
                 self.subscriptions.change(replace(subscription, status="active", error=""))
             return True
         return self._again(told, refused)
@@ -212,12 +212,17 @@ class Broker:
             if told.subscription.face == "fhir" and one.happening != "deactivation":
                 words = "the endpoint refuses notifications" if refused else "the endpoint cannot be reached"
                 self.subscriptions.change(replace(told.subscription, status="error", error=words))
+                self.subscriptions.stop(told.subscription.id)
         return parked
 
     def _told(self, subscription: Subscription, one: Notification) -> Told | None:
         if one.happening != "event" or one.published:
             return Told(subscription, one, None)
-        found = self.registry.by_entry_uuid((one.object,), self.scope_of(Caller(node=subscription.owner), "ITI-52"))
+        try:
+            scope = self.scope_of(subscription.caller, "ITI-52")
+        except Forbidden:
+            return None
+        found = self.registry.by_entry_uuid((one.object,), scope)
         return Told(subscription, one, found[0]) if found else None
 
     def fetched(self, notifications: Iterable[Notification]) -> list[Told]:
@@ -241,6 +246,19 @@ class Broker:
                     self.subscriptions.change(replace(one, status="off"), Event(one.id, "deactivation"))
         return worked
 
+    def _beat(self) -> bool:
+        """Heartbeats to whom nothing was queued for long enough."""
+        now = self.clock.now()
+        silent = [
+            Event(one.id, "heartbeat")
+            for one in self.subscriptions.all("fhir")
+            if one.status == "active" and one.heartbeat_s
+            and self.subscriptions.youngest(one.id) <= instant(now - timedelta(seconds=one.heartbeat_s))
+        ]  # fmt: skip
+        if silent:
+            self.subscriptions.queue((), silent)
+        return bool(silent)
+
     def _record(self, told: Told, outcome: int, detail: str) -> None:
         """110106 Export (ITI TF-2: 3.53.5.1)."""
         number = "ITI-53" if told.subscription.face == "dsub" else "ITI-112"
@@ -249,6 +267,22 @@ class Broker:
             AuditRecord("110106", number, "R", outcome, told.subscription.owner, patient=patient,
                         object=told.notification.object or told.subscription.id, detail=detail)
         )  # fmt: skip
+
+
+def parked(subscriptions: Subscriptions) -> list[dict[str, object]]:
+    """What an operator sees of the parked notifications, oldest first; nothing of the patient."""
+    found: list[dict[str, object]] = []
+    known: dict[str, Subscription | None] = {}
+    for one in subscriptions.parked():
+        if one.subscription not in known:
+            known[one.subscription] = subscriptions.get(one.subscription)
+        of = known[one.subscription]
+        found.append({
+            "number": one.n, "subscription": one.subscription, "face": of.face if of else "",
+            "address": of.address if of else "", "owner": of.owner if of else "", "happening": one.happening,
+            "event": one.number, "created": one.created, "attempts": one.attempts,
+        })  # fmt: skip
+    return found
 
 
 def instant(moment: datetime) -> str:
@@ -267,6 +301,10 @@ def matches(wanted: Filter, made: RegistryObject) -> bool:
         persons = [author.person for author in made.author]
         if not any(_like(pattern, person) for pattern in wanted.authorPerson for person in persons):
             return False
+    if wanted.names and not _named(made, wanted.names):
+        return False
+    if wanted.ids and made.entryUUID not in wanted.ids and made.uniqueId not in wanted.ids:
+        return False
     if wanted.sourceId and not (isinstance(made, SubmissionSet) and made.sourceId in wanted.sourceId):
         return False
     held = made.referenceIdList if isinstance(made, DocumentEntry) else ()
@@ -277,6 +315,16 @@ def _has_code(made: RegistryObject, attribute: str, wanted: CodeFilter) -> bool:
     value: Code | tuple[Code, ...] = getattr(made, attribute, ())
     codes = value if isinstance(value, tuple) else (value,)
     return any(code.code == word and scheme in ("", code.scheme) for code in codes for word, scheme in wanted.values)
+
+
+def _named(made: RegistryObject, wanted: tuple[tuple[int, tuple[str, ...]], ...]) -> bool:
+    """Whether one author has parts that begin so, case and width aside (MHD author.given, author.family)."""
+    if not isinstance(made, DocumentEntry | SubmissionSet):
+        return False
+    persons = [author.person.split("^") for author in made.author]
+    return any(
+        all(at <= len(parts) and fold(parts[at - 1]).startswith(values) for at, values in wanted) for parts in persons
+    )
 
 
 def _like(pattern: str, text: str) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from tempfile import TemporaryFile
 from typing import BinaryIO, Final, NamedTuple
 
+from gateway.codec.soap import nowhere
 from gateway.errors import (
     DamagedContent,
     GatewayError,
@@ -60,6 +61,10 @@ class DocumentServices:
     """What changes the registry; None: this node only answers."""
     ondemand: OnDemand | None = None
     """What makes documents when they are asked for; None: an on-demand entry has none."""
+    deliver: Callable[[str, str, bytes, str], bool] | None = None
+    """(address, action, message, Content-Type) -> whether there was room: answers of a gateway that come later."""
+    may_reply: Callable[[str], bool] = nowhere
+    """Addresses such answers may go to."""
     max_results: int = 1000
     """More documents than this answer a query with TooManyResults."""
     held_bytes: int = 8 * 1024 * 1024

@@ -101,10 +101,18 @@ class Feed:
     clock: Clock
     reject_reused: bool = False
     """A control id that came before with another message is refused instead of reported."""
+    node: str = ""
+    """Who sends, by the certificate of the connection; empty in open mode."""
     _group: "GroupCommit" = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_group", GroupCommit(self.keeping))
+
+    def of(self, node: str) -> "Feed":
+        """The same for messages of one node, which share its commits with all others."""
+        made = replace(self, node=node)
+        object.__setattr__(made, "_group", self._group)
+        return made
 
     def receive(self, message: bytes, head: Head, address: str, act: "Act | None" = None) -> Receipt:
         """Stores one message; `act`: what it says besides of who is who, in the same commit.
@@ -158,7 +166,7 @@ class Feed:
         """Leaves the audit record of a message of which nothing is kept."""
         actor = _actor(head) if head else ""
         detail = f"refused {problem.code}"
-        self.audit.record(AuditRecord("110107", "mllp", "E", 4, actor, address, detail=detail))
+        self.audit.record(AuditRecord("110107", "mllp", "E", 4, actor, address, detail=detail, node=self.node))
 
     def _read(self, key: bytes, content: Content, facility: str) -> FileOutcome:
         with self.readers.one() as reader:
@@ -222,6 +230,7 @@ class Feed:
             patient=(act.patient if act else "") or patient,
             object=outcome.sha256,
             detail=" ".join([state, *sorted({reject.code for reject in outcome.rejects})]),
+            node=self.node,
         )
 
     def _retirement(self, patient: str, head: Head, address: str, act: "Act") -> AuditRecord:
@@ -235,6 +244,7 @@ class Feed:
             address,
             patient=patient,
             detail=f"MSH-10={head.control_id}",
+            node=self.node,
         )
 
 

@@ -18,6 +18,8 @@ class Peer(Section):
     """0: all wanted documents in one ITI-39; some gateways take one at a time."""
     audience: str = ""
     """What it wants assertions to be made out for; empty: the URL that is asked."""
+    fhir_audience: str = ""
+    """What it wants tokens to be made out for; empty: its FHIR base."""
     homes: tuple[str, ...] = ()
     """homeCommunityIds of the communities behind it: an exchange centre (hub) that asks them for us."""
 

@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 
 from gateway.errors import Unavailable
 from gateway.model.audit import Checkpoint
-from gateway.storage.engines import Driver
+from gateway.storage.engines import Driver, driver_of
 from gateway.storage.schema import audit, audit_chain, audit_checkpoint
 from gateway.storage.writer import Writer
 
@@ -24,6 +24,8 @@ FIRST = bytes(32)
 STEP = 5_000
 """Records of one transaction when a trail of before the chain is closed."""
 
+_ALL = 2**31
+"""More records than a transaction writes."""
 _COLUMNS = ", ".join(f'"{column.name}"' for column in audit.columns)
 _MORE = [column.name for column in audit.columns].index("more")
 
@@ -33,7 +35,7 @@ def leaf(row: Sequence[Any], before: bytes) -> bytes:
     return hashlib.sha256(b"\x00" + orjson.dumps([row[0], before.hex(), *row[1:]])).digest()
 
 
-def seal(driver: Driver, limit: int = -1) -> int:
+def seal(driver: Driver, limit: int = _ALL) -> int:
     """Closes the chain over what was recorded since. Returns how many records that were."""
     last = driver.row("SELECT n, hash FROM audit_chain ORDER BY n DESC LIMIT 1")
     n, before = last or (0, FIRST)
@@ -76,32 +78,26 @@ class AuditChain:
 
     def hashes(self, after: int, limit: int) -> list[tuple[int, bytes]]:
         """(number, hash) of the records after one."""
-        with self._engine.connect() as connection:
-            rows = connection.exec_driver_sql(
-                "SELECT n, hash FROM audit_chain WHERE n > ? ORDER BY n LIMIT ?", (after, limit)
-            )
-            return [(row[0], row[1]) for row in rows]
+        rows = self._rows("SELECT n, hash FROM audit_chain WHERE n > ? ORDER BY n LIMIT ?", (after, limit))
+        return [(row[0], row[1]) for row in rows]
 
     def size(self) -> int:
-        with self._engine.connect() as connection:
-            return int(connection.exec_driver_sql("SELECT coalesce(max(n), 0) FROM audit_chain").scalar_one())
+        return int(self._rows("SELECT coalesce(max(n), 0) FROM audit_chain")[0][0])
 
     def broken(self) -> Iterator[str]:
         """What is wrong with records and chain, in words; nothing when they agree. Reads everything once, in pages."""
         before, n, size = FIRST, 0, self.size()  # first: the node may be at work and the trail grow
         while True:
-            with self._engine.connect() as connection:
-                rows = connection.exec_driver_sql(
-                    f"SELECT {_COLUMNS}, (SELECT hash FROM audit_chain c WHERE c.n = audit.n) FROM audit"
-                    " WHERE n > ? ORDER BY n LIMIT ?",
-                    (n, STEP),
-                ).all()
+            rows = self._rows(
+                f"SELECT {_COLUMNS}, (SELECT hash FROM audit_chain c WHERE c.n = audit.n) FROM audit"
+                " WHERE n > ? ORDER BY n LIMIT ?",
+                (n, STEP),
+            )
             for *row, stored in rows:
                 if row[0] != n + 1:
                     yield f"records {n + 1} to {row[0] - 1} are missing"
-                    with self._engine.connect() as connection:
-                        found = connection.exec_driver_sql("SELECT hash FROM audit_chain WHERE n = ?", (row[0] - 1,))
-                        before = found.scalar_one_or_none() or before
+                    found = self._rows("SELECT hash FROM audit_chain WHERE n = ?", (row[0] - 1,))
+                    before = found[0][0] if found else before
                 n = row[0]
                 expected = leaf(row, before)
                 if stored is None:
@@ -147,9 +143,8 @@ class AuditChain:
 
     def checkpoints(self) -> list[Checkpoint]:
         """Oldest first."""
-        with self._engine.connect() as connection:
-            rows = connection.exec_driver_sql("SELECT size, recorded, root, note FROM audit_checkpoint ORDER BY size")
-            return [Checkpoint(*row) for row in rows]
+        rows = self._rows("SELECT size, recorded, root, note FROM audit_checkpoint ORDER BY size")
+        return [Checkpoint(*row) for row in rows]
 
     def keep(self, checkpoint: Checkpoint) -> None:
         def act(driver: Driver) -> None:
@@ -159,3 +154,7 @@ class AuditChain:
         if self._writer is None:
             raise Unavailable("this trail is open for reading only")
         self._writer.run(act)
+
+    def _rows(self, sql: str, values: Sequence[object] = ()) -> list[Any]:
+        with self._engine.connect() as connection:
+            return driver_of(connection).rows(sql, values)

@@ -52,5 +52,4 @@ class AuditTrailTable(AuditChain):
         return self._read(f"SELECT {_COLUMNS} FROM audit a WHERE a.n > ? ORDER BY a.n LIMIT ?", (n, limit))
 
     def _read(self, sql: str, values: Sequence[object]) -> list[StoredRecord]:
-        with self._engine.connect() as connection:
-            return [stored_record(tuple(row)) for row in connection.exec_driver_sql(sql, tuple(values))]
+        return [stored_record(row) for row in self._rows(sql, values)]

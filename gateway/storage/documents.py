@@ -125,8 +125,12 @@ def _conditions(query: DocumentQuery, where: Where) -> None:
     for references in query.referenceIdList:
         has(where, "referenceIdList", [("c.code = ?", (value,)) for value in references])
     between(where, "d.time", query.creationTime)
-    between(where, 'd."serviceStartTime"', query.serviceStartTime)
-    between(where, 'd."serviceStopTime"', query.serviceStopTime)
+    started, stopped = 'd."serviceStartTime"', 'd."serviceStopTime"'
+    # What has no start began before any time, what has no end goes on.
+    never_began = query.openPeriod and not query.serviceStartTime[0]
+    goes_on = query.openPeriod and not query.serviceStopTime[1]
+    between(where, started, query.serviceStartTime, or_without=f"{stopped} <> ''" if never_began else "")
+    between(where, stopped, query.serviceStopTime, or_without=f"{started} <> ''" if goes_on else "")
     if query.authorPerson:
         has(where, "authorPerson", likes("c.code", query.authorPerson))
     if query.title:

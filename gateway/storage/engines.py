@@ -34,6 +34,12 @@ class Database(Protocol):
     def make_room(self, url: URL) -> None:
         """Before the first connection. Raises OSError."""
 
+    def there(self, url: URL) -> bool:
+        """Whether there can be a database; asked before one is opened for reading alone."""
+
+    def aside(self, raw: Any, *, memory: bool) -> None:
+        """Over a driver's connection outside a transaction: whether what a statement puts aside stays in memory."""
+
     def settle(self, connection: Connection) -> None:
         """After migrations, in their transaction: what no migration says."""
 

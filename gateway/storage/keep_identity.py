@@ -42,6 +42,8 @@ class IdentityChanges:
     """Facility ids that have to be linked anew."""
     before: set[PatientId] = field(default_factory=set)
     """Shared ids that one of them carried."""
+    new: set[PatientId] = field(default_factory=set)
+    """Facility ids that nobody knew before: no registry keeps anything under the enterprise id they start with."""
     stated: list[tuple[str, str]] = field(default_factory=list)
     """(who, event time) of the statements of this batch, for the history."""
 
@@ -75,12 +77,17 @@ def person_number(driver: Driver, person: PersonKey, changes: IdentityChanges) -
     return number
 
 
-def register_patients(driver: Driver, patients: Mapping[str, tuple[PatientId, str]], derive: Derivations) -> None:
+def register_patients(
+    driver: Driver, patients: Mapping[str, tuple[PatientId, str]], derive: Derivations, changes: IdentityChanges
+) -> None:
     """Logical id -> (facility id, facility OID): a new one starts as a person of its own."""
     have = {row[0] for row in driver.among("SELECT patient FROM identity_patient WHERE patient IN (@)", patients)}
     for patient, (own, facility) in patients.items():
         if patient not in have:
-            eid = _eid(driver, own) or derive.enterprise_id([own])
+            known = _eid(driver, own)
+            if not known:
+                changes.new.add(own)
+            eid = known or derive.enterprise_id([own])
             driver.run(
                 "INSERT INTO identity_patient (patient, authority, value, eid, facility) VALUES (?, ?, ?, ?, ?)",
                 (patient, own.authority, own.value, eid, facility),
@@ -185,7 +192,7 @@ def relink(driver: Driver, derive: Derivations, changes: IdentityChanges, now: s
     flipped = _set_states(driver, group, gone, dict(linked.subsumed))
     after = {own: "" if own in dead else _eid(driver, own) for own in records}
     write_changes(driver, changes.stated, before, after, pairs, derive, now)
-    tell_moved(driver, moved, now)
+    tell_moved(driver, [one for one in moved if one[0] not in changes.new], now)
     changes.changed.clear()
     changes.before.clear()
     return Relinked(linked.conflicts, frozenset(flipped))

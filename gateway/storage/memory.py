@@ -83,7 +83,7 @@ def _sweep(driver: Driver, kind: str, now: str, most: int) -> None:
     (count,) = driver.row("SELECT count(*) FROM face_memory WHERE kind = ?", (kind,))
     if count > most:
         driver.run(
-            "DELETE FROM face_memory WHERE kind = ?1 AND key IN"
-            " (SELECT key FROM face_memory WHERE kind = ?1 ORDER BY until LIMIT ?2)",
-            (kind, count - most),
+            "DELETE FROM face_memory WHERE kind = ? AND key IN"
+            " (SELECT key FROM face_memory WHERE kind = ? ORDER BY until LIMIT ?)",
+            (kind, kind, count - most),
         )

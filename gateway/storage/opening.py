@@ -123,11 +123,11 @@ def opened_trail(url: str) -> Iterator[AuditTrailTable]:
     """The audit trail alone, for reading: nothing is migrated, closed or written. Raises ConfigurationError."""
     engine = open_engine(url)
     try:
-        if engine.url.database and not Path(engine.url.database).is_file():
+        if not database_of(engine).there(engine.url):
             raise ConfigurationError("[database] url: there is no database yet")
         yield AuditTrailTable(engine)
     except DBAPIError as error:
-        raise ConfigurationError(f"[database] url: {error.orig}") from None
+        raise ConfigurationError(f"[database] url: {cause(engine, error)}") from None
     finally:
         engine.dispose()
 

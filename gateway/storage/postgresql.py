@@ -83,6 +83,13 @@ class Postgresql:
     def make_room(self, url: URL) -> None:
         """Nothing: the database is made by whoever runs the server."""
 
+    def there(self, url: URL) -> bool:
+        """The server says so when it is asked."""
+        return True
+
+    def aside(self, raw: Any, *, memory: bool) -> None:
+        """The server keeps to its work_mem."""
+
     def settle(self, connection: Connection) -> None:
         """Text in byte order, which is that of SQLite and of Python: the answers of one database are those of another,
         and an index serves comparison and prefix. Asked of the catalogue, so that no migration has to think of it.

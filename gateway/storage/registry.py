@@ -210,18 +210,20 @@ def has(where: Where, attribute: str, conditions: Conditions) -> None:
 _LOWEST = "00000101000000"
 
 
-def between(where: Where, column: str, wanted: Range) -> None:
+def between(where: Where, column: str, wanted: Range, *, or_without: str = "") -> None:
     """From <= t < To on DTM text of any precision; what is not written counts as the lowest it can be. An object without
-    the time does not match."""
+    the time does not match, or under the condition `or_without`."""
     from_, to = wanted
     if not from_ and not to:
         return
     padded = f"{column} || substr('{_LOWEST}', length({column}) + 1)"
-    where.add(f"{column} <> ''")
-    if from_:
-        where.add(f"{padded} >= ?", from_ + _LOWEST[len(from_) :])
-    if to:
-        where.add(f"{padded} < ?", to + _LOWEST[len(to) :])
+    tests, values = [f"{column} <> ''"], []
+    for sign, limit in ((">=", from_), ("<", to)):
+        if limit:
+            tests.append(f"{padded} {sign} ?")
+            values.append(limit + _LOWEST[len(limit) :])
+    inside = " AND ".join(tests)
+    where.add(f"(({inside}) OR ({column} = '' AND {or_without}))" if or_without else inside, *values)
 
 
 def _seen(where: Where, number: str, scope: Scope, *, or_none: bool = False) -> None:

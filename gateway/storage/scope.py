@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from sqlalchemy import (
     ColumnElement,
@@ -34,6 +34,7 @@ from sqlalchemy import (
     true,
 )
 from sqlalchemy.dialects import sqlite
+from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
 
 from gateway.model.caller import NORMAL, ConsentView, Scope, Term, TypeFilter
 from gateway.model.consent import ONE, Rule, shows_person
@@ -163,7 +164,29 @@ def _compiled(kind: str, template: Scope, style: str, alias: str = "") -> tuple[
 
 
 _TABLES: dict[str, FromClause] = {"resource": resource, "document": registry_object}
-_DIALECTS = {style: sqlite.dialect(paramstyle=style) for style in ("qmark", "named")}
+
+
+class _Words(SQLiteCompiler):
+    """What both databases read: neither has the other's truth values, nor a sub-select without a name."""
+
+    def visit_true(self, expr: Any, **_: Any) -> str:
+        return "1 = 1"
+
+    def visit_false(self, expr: Any, **_: Any) -> str:
+        return "1 = 0"
+
+    def visit_empty_set_expr(self, element_types: Any, **_: Any) -> str:
+        return "SELECT NULL WHERE 1 = 0"
+
+
+def _dialect(style: Literal["qmark", "named"]) -> Any:
+    dialect = sqlite.dialect(paramstyle=style)
+    dialect.statement_compiler = _Words
+    dialect.supports_native_boolean = True  # a truth value stands as it is, not compared with 1
+    return dialect
+
+
+_DIALECTS = {"qmark": _dialect("qmark"), "named": _dialect("named")}
 
 
 def _person(scope: Scope) -> list[Condition]:

@@ -1,4 +1,4 @@
-"""SearchPlan + Scope -> SQL over the index tables (schema.py). What is in which table: services/search/index.py.
+"""SearchPlan + Scope -> SQL over the index tables (schema/). What is in which table: services/search/index.py.
 
 Two forms of query, chosen here and not left to the planner's statistics, which a growing database does not have:
 

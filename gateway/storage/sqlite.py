@@ -38,6 +38,12 @@ class Sqlite:
         if url.database:
             Path(url.database).parent.mkdir(parents=True, exist_ok=True)
 
+    def there(self, url: URL) -> bool:
+        return not url.database or Path(url.database).is_file()
+
+    def aside(self, raw: Any, *, memory: bool) -> None:
+        raw.execute(f"PRAGMA temp_store = {'MEMORY' if memory else 'FILE'}")
+
     def settle(self, connection: Connection) -> None:
         """Nothing: text is compared byte by byte."""
 

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import orjson
 
+from gateway.model.caller import Caller
 from gateway.model.clock import Clock
 from gateway.model.document import CodeFilter
 from gateway.model.subscription import Event, Filter, Notification, Subscription
@@ -68,8 +69,9 @@ class SubscriptionTable:
 
         self._writer.run(act)
 
-    def open(self, limit: int) -> list[Notification]:
-        return self._notifications("state = 'open' ORDER BY n LIMIT ?", limit)
+    def due(self, now: str, limit: int) -> list[Notification]:
+        first = "n IN (SELECT MIN(n) FROM notification WHERE state = 'open' GROUP BY subscription)"
+        return self._notifications(f"{first} AND due <= ? ORDER BY n LIMIT ?", now, limit)
 
     def delivered(self, n: int) -> None:
         def act(driver: Driver) -> None:
@@ -77,8 +79,13 @@ class SubscriptionTable:
             driver.run(
                 "DELETE FROM notification WHERE state = 'done' AND subscription ="
                 " (SELECT subscription FROM notification WHERE n = ?) AND number <="
-                " (SELECT number FROM notification WHERE n = ?) - ?",
+                " (SELECT number FROM notification WHERE n = ?) - ? AND number > 0",
                 (n, n, KEPT),
+            )
+            driver.run(
+                "DELETE FROM notification WHERE state = 'done' AND number = 0 AND n < ? AND subscription ="
+                " (SELECT subscription FROM notification WHERE n = ?)",
+                (n, n),
             )
 
         self._writer.run(act)
@@ -87,11 +94,27 @@ class SubscriptionTable:
         sql = "UPDATE notification SET attempts = attempts + 1, due = ?, state = ? WHERE n = ? AND state = 'open'"
         self._writer.run(lambda driver: driver.run(sql, (due, "parked" if parked else "open", n)))
 
-    def parked(self) -> list[Notification]:
-        return self._notifications("state = 'parked' ORDER BY n LIMIT ?", 1000)
+    def stop(self, subscription: str) -> None:
+        sql = "UPDATE notification SET state = 'parked' WHERE subscription = ? AND state = 'open'"
+        self._writer.run(lambda driver: driver.run(sql, (subscription,)))
+
+    def youngest(self, subscription: str) -> str:
+        rows = self._ask.rows("SELECT MAX(created) FROM notification WHERE subscription = ?", (subscription,))
+        return rows[0][0] or ""
+
+    def parked(self, limit: int = 1000) -> list[Notification]:
+        return self._notifications("state = 'parked' ORDER BY n LIMIT ?", limit)
+
+    def counts(self) -> dict[str, int]:
+        sql = "SELECT state, COUNT(*) FROM notification WHERE state <> 'done' GROUP BY state"
+        return {"open": 0, "held": 0, "parked": 0} | {state: int(number) for state, number in self._ask.rows(sql)}
 
     def requeue(self, n: int) -> bool:
         sql = "UPDATE notification SET attempts = 0, due = '', state = 'open' WHERE n = ? AND state = 'parked'"
+        return self._writer.run(lambda driver: driver.run(sql, (n,))) > 0
+
+    def drop(self, n: int) -> bool:
+        sql = "DELETE FROM notification WHERE n = ? AND state = 'parked'"
         return self._writer.run(lambda driver: driver.run(sql, (n,))) > 0
 
     def held(self, subscriptions: Sequence[str], limit: int) -> list[Notification]:
@@ -141,5 +164,9 @@ def _subscription(row: Sequence[Any]) -> Subscription:
     made = Filter(
         given["kind"], given["patient"], codes, tuple(given["authorPerson"]),
         tuple(map(tuple, given["referenceIdList"])), tuple(given["sourceId"]),
+        tuple((at, tuple(values)) for at, values in given.get("names", ())), tuple(given.get("ids", ())),
     )  # fmt: skip
-    return Subscription(**dict(zip(_SELF, row, strict=False)), filter=made, **rest)
+    claims = rest.pop("claims", None)
+    if claims is not None:
+        claims = Caller(**{name: tuple(value) if isinstance(value, list) else value for name, value in claims.items()})
+    return Subscription(**dict(zip(_SELF, row, strict=False)), filter=made, claims=claims, **rest)

@@ -27,17 +27,23 @@ def upgrade(engine: Engine) -> None:
     with engine.connect() as connection:
         if MigrationContext.configure(connection).get_current_revision() == head:
             return
-    with engine.execution_options(write=True).connect() as connection, connection.begin():
-        config.attributes["connection"] = connection
-        try:
-            command.upgrade(config, "head")
-        except CommandError:
-            raise ConfigurationError("the database was written by a newer version of this program") from None
-        database_of(connection).settle(connection)
+    database = database_of(engine)
+    with engine.execution_options(write=True).connect() as connection:
+        raw = connection.connection.driver_connection
+        # A statement that moves a whole table is undone from what it puts aside: as large as the table.
+        database.aside(raw, memory=False)
+        with connection.begin():
+            config.attributes["connection"] = connection
+            try:
+                command.upgrade(config, "head")
+            except CommandError:
+                raise ConfigurationError("the database was written by a newer version of this program") from None
+            database.settle(connection)
+        database.aside(raw, memory=True)
 
 
 def differences(engine: Engine) -> list[object]:
-    """What a database lacks or has beyond schema.py; empty when they agree."""
+    """What a database lacks or has beyond schema; empty when they agree."""
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": False})
         return list(compare_metadata(context, metadata))

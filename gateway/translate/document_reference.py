@@ -23,6 +23,7 @@ from gateway.model.document import (
     XFRM_RPLC,
     DocumentEntry,
 )
+from gateway.model.identity import PatientId
 from gateway.translate import code_system, times, xds_people
 
 Json = dict[str, Any]
@@ -56,7 +57,7 @@ class Place(NamedTuple):
     """Where the resources are shown, and for whom."""
 
     base: str
-    """Absolute URL of the FHIR base."""
+    """Absolute URL of the FHIR base that has the document too; empty: none has it."""
     home: str
     """homeCommunityId."""
     subject: Json
@@ -118,6 +119,47 @@ def document_reference(entry: DocumentEntry, place: Place, relations: Sequence[R
     return {name: value for name, value in made.items() if value not in ([], {})}
 
 
+def of_community(entry: DocumentEntry, home: str) -> Json:
+    """The entry of another community, that answered by XDS: its document is fetched by home, repository and uniqueId."""
+    try:
+        patient = PatientId.parse(entry.patientId)
+    except ValueError:
+        return document_reference(entry, Place("", home, {}))
+    identifier = {"system": OID + patient.authority, "value": patient.value}
+    return document_reference(entry, Place("", home, {"type": "Patient", "identifier": identifier}))
+
+
+def home_of(resource: Mapping[str, Any]) -> str:
+    """homeCommunityId (`urn:oid:...`) of a DocumentReference; "" for one that does not say it."""
+    home = _extension(resource, HOME)
+    return OID + home if home else ""
+
+
+def key_of(resource: Mapping[str, Any]) -> tuple[str, str, str] | None:
+    """(home, repositoryUniqueId, uniqueId) of a DocumentReference that says all of it."""
+    master = resource.get("masterIdentifier")
+    unique = unique_id_of(master) if isinstance(master, dict) else ""
+    home, repository = home_of(resource), _extension(resource, REPOSITORY)
+    return (home, repository, unique) if home and repository and unique else None
+
+
+def _extension(resource: Mapping[str, Any], url: str) -> str:
+    """The OID an extension says. LENIENT: as valueUri, valueString or valueOid, and its URL in any case of letters."""
+    for one in resource.get("extension") or ():
+        if isinstance(one, dict) and str(one.get("url", "")).lower() == url.lower():
+            value = next((one[name] for name in ("valueOid", "valueUri", "valueString") if one.get(name)), "")
+            return str(value).removeprefix(OID)
+    return ""
+
+
+def _hash(digits: str) -> str:
+    """Base64 of a hash in hexadecimal digits; "" for what is none, which another registry may send."""
+    try:
+        return b64encode(bytes.fromhex(digits)).decode("ascii")
+    except ValueError:
+        return ""
+
+
 def _is_whole(entry: DocumentEntry) -> bool:
     """Whether it has all that the comprehensive profile requires."""
     codes = (entry.classCode, entry.typeCode, entry.formatCode, entry.healthcareFacilityTypeCode)
@@ -140,12 +182,13 @@ def _content(entry: DocumentEntry, place: Place) -> Json:
     attachment: Json = {"contentType": entry.mimeType}
     if entry.languageCode:
         attachment["language"] = entry.languageCode
-    attachment["url"] = f"{place.base}/Binary/{logical_id(entry.entryUUID)}"
+    if place.base:
+        attachment["url"] = f"{place.base}/Binary/{logical_id(entry.entryUUID)}"
     if entry.objectType != ON_DEMAND:  # the mark of an on-demand document is that both are absent (2:3.67.4.2.2.1.2)
-        if entry.size < _UNSIGNED_INT:
+        if entry.size < _UNSIGNED_INT and (entry.size or entry.hash):  # 0 beside no hash: it was not said
             attachment["size"] = entry.size
-        if entry.hash:
-            attachment["hash"] = b64encode(bytes.fromhex(entry.hash)).decode("ascii")
+        if hash_ := _hash(entry.hash):
+            attachment["hash"] = hash_
     if entry.title:
         attachment["title"] = entry.title
     if created := times.fhir_datetime(entry.creationTime, UTC):

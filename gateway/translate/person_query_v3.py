@@ -151,7 +151,8 @@ def _name(value: etree._Element, place: str) -> Change:
     end = "*" if "SRCH" in attribute(value, "use").split() else ""
 
     def wanted(part: str) -> tuple[str, ...]:
-        return (part if part.endswith("*") else part + end,) if part else ()
+        # A wildcard alone asks for nothing.
+        return (part if part.endswith("*") else part + end,) if part.strip("*") else ()
 
     if found.family or found.given:
         return {"family": wanted(found.family), "given": wanted(found.given)}

@@ -141,7 +141,12 @@ class Reading:
             found = [unique for one in identifiers if one.get("use") == "usual" and (unique := unique_id_of(one))]
         if not found:
             self.problem("an identifier with the uniqueId (urn:oid:) is missing", f"{where}.identifier")
-        return found[0] if found else ""
+            return ""
+        for k, one in enumerate(resource.get("identifier", ())):
+            if not str(one.get("value", "")).startswith(UUID) and unique_id_of(one) != found[0]:
+                text = "an identifier that XDS could not hold was left out"
+                self.made.warnings.append(Problem("XDSExtraMetadataNotSaved", text, f"{where}.identifier[{k}]"))
+        return found[0]
 
     def time(self, value: Any, where: str) -> str:
         try:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tests.bench import (
     answering,
+    enforcing,
     federating,
     feeding,
     identity,
@@ -52,6 +53,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "identity": identity.identity,
     "matching": matching.matching,
     "trust": trusting.trusting,
+    "enforced": enforcing.enforcing,
 }
 
 

@@ -71,7 +71,7 @@ def test_a_node_that_is_well(musubi: Any, fed: Path) -> None:
     result = musubi("doctor", "-c", fed)
     found = lines(result)
     assert result.code == 0 and {status for checks in found.values() for status, _ in checks} <= {"ok", "warning"}
-    assert set(found) == {"configuration", "authorities", "storage", "blobs", "disk", "clock", "node"}
+    assert set(found) == {"configuration", "authorities", "storage", "blobs", "disk", "notifications", "clock", "node"}
     assert found["storage"][0][0] == "ok" and "last change 20" in found["clock"][0][1]
 
 

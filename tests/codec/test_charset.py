@@ -191,6 +191,21 @@ def test_found_against_msh_18(msh18: str, encoding: str, agrees: bool) -> None:
     assert (("warning", "charset-mismatch") in codes(decoded)) is not agrees
 
 
+@pytest.mark.parametrize(
+    ("msh18", "encoding", "text"),
+    [
+        ("8859/1", "iso8859-1", "Müller, José"),
+        ("8859/2", "iso8859-2", "Łukasz"),
+        ("8859/15", "iso8859-15", "Œuvre"),
+        ("8859/1", "cp932", "髙橋 はなこ"),
+        ("8859/1", "euc_jp", "高橋 はなこ"),
+        ("8859/1", "utf-8", "Müller 髙橋"),
+    ],
+)
+def test_western_text_is_read_as_declared_and_japanese_as_it_is(msh18: str, encoding: str, text: str) -> None:
+    assert charset.decode(message(text, encoding, msh18)).segments[1] == f"NTE|1||{text}"
+
+
 @pytest.mark.parametrize("msh18", ["~ISO IR87", "UNICODE UTF-8", "8859/1", ""])
 def test_ascii_agrees_with_every_declaration(msh18: str) -> None:
     decoded = charset.decode(f"{head(msh18)}\rPID|1".encode())

@@ -124,7 +124,8 @@ CASES: list[tuple[str, Slots, str]] = [
     ("FindDocumentsByTitle", documents_of(listed(f"{D}Title", "title of %")), "D4 D2"),
     # -- documents by id
     ("GetDocuments", [uuids(f"{D}EntryUUID", "D2", "D1", "none")], "D2 D1"),
-    ("GetDocuments", [listed(f"{D}UniqueId", unique("D3"))], "D3b"),
+    ("GetDocuments", [listed(f"{D}UniqueId", unique("D3"))], "D3 D3b"),
+    ("GetDocuments", [listed(f"{D}UniqueId", unique("D3")), one("$MetadataLevel", "1")], "D3b"),
     ("GetDocuments", [listed(f"{D}UniqueId", unique("D3")), LEVEL_2], "D3 D3b"),
     ("GetDocuments", [uuids(f"{D}LogicalID", "D3")], "D3 D3b"),
     ("GetDocuments", [uuids(f"{D}EntryUUID", "S1")], ""),

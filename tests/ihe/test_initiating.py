@@ -225,6 +225,25 @@ def test_a_fhir_server_is_asked_by_fhir_and_distrusted(place: tuple[Path, Storag
     assert any("patient.identifier=" in path and "_include=Observation:patient" in path for path in asked)
 
 
+@pytest.mark.parametrize(
+    ("body", "word"),
+    [
+        (b'{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"suppressed"}]}', "consent"),
+        (b'{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"forbidden"}]}', "refused"),
+        (b"<html>", "refused"),
+    ],
+)
+def test_a_refusal_for_consent_is_told_apart(place: tuple[Path, Storage], body: bytes, word: str) -> None:
+    def server(handler: BaseHTTPRequestHandler, _: bytes) -> None:
+        write(handler, Reply(403, "application/fhir+json", body))
+
+    with serve(server) as url:
+        found = ask(place, {"id": STUB, "name": "fhir", "fhir": f"{url}/fhir"})
+    assert issues(found) == [("forbidden", STUB)]
+    (said,) = [one["resource"]["issue"][0] for one in found["entry"] if one["search"]["mode"] == "outcome"]
+    assert said["diagnostics"].endswith(word)
+
+
 def test_a_next_link_to_somewhere_else_is_not_followed(place: tuple[Path, Storage]) -> None:
     def server(handler: BaseHTTPRequestHandler, body: bytes) -> None:
         links = [{"relation": "next", "url": "http://127.0.0.1:1/inside"}]

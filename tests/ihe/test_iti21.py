@@ -10,7 +10,7 @@ from gateway.codec.mllp import Block
 from gateway.ihe._v2 import V2Services, answer
 from gateway.storage.opening import Storage
 from tests.oracle_v2 import check_structure
-from tests.pix_parts import MEDICAL, OSAKA, REGION, TOKYO, UTF_8, adt, ask, feed, field, head, pdq, pid
+from tests.pix_parts import MEDICAL, OSAKA, REGION, TOKYO, UTF_8, adt, ask, feed, field, head, pdq, pid, told
 from tests.v2_parts import ARC, node, rows, send
 
 Node = tuple[V2Services, Storage]
@@ -240,8 +240,15 @@ GARBAGE = {
 def test_garbage_is_answered_and_finds_nobody(known: Node, name: str) -> None:
     services, _ = known
     found = ask(services, GARBAGE[name])
-    assert "PID" not in found or name == "wildcards alone"
+    assert "PID" not in found
     assert case(ask(services, pdq("@PID.3.1^A1"))) == "AA OK"
+
+
+def test_a_wildcard_alone_asks_for_nothing(known: Node) -> None:
+    services, _ = known
+    assert told(ask(services, pdq("@PID.5.1.1^*~@PID.5.2^*"))[""]) == "AE 102 QPD^1^3"
+    with_it, without = (ask(services, pdq(*more, "@PID.5.2.1^太郎")) for more in (["@PID.5.1.1^*"], []))
+    assert with_it["PID"] == without["PID"] and len(without["PID"]) == 1
 
 
 def test_account_and_mothers_numbers_come_back(known: Node) -> None:

@@ -3,6 +3,7 @@ points (ITI-69, 70), and everything that is refused. A consumer is a function th
 
 import io
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,6 +15,7 @@ from lxml import etree
 
 from gateway import app, ihe
 from gateway.codec import soap
+from gateway.errors import Forbidden
 from gateway.ihe import iti53
 from gateway.ihe._dsub import ACTIONS, NOTIFY, SIMPLE, WSNT, DsubServices
 from gateway.model.caller import UNRESTRICTED, Caller, Scope
@@ -60,7 +62,7 @@ class Dsub:
     caller: Caller = field(default_factory=lambda: Caller(node="a"))
 
     def ask(self, action: str, body: str, to: str = "http://x/dsub") -> tuple[int, etree._Element | None]:
-        services = DsubServices(self.broker, self.node.parts.audit, lambda caller: UNRESTRICTED)
+        services = DsubServices(self.broker, self.node.parts.audit, lambda caller, transaction: UNRESTRICTED)
         data = soap.request(action, "urn:uuid:00000000-0000-4000-8000-000000000001", to, body.encode())
         answer = ihe.dispatch("/dsub", soap.MEDIA_TYPE, io.BytesIO(data), services, self.caller)
         content = b"".join(answer.body)
@@ -106,16 +108,22 @@ def text(answer: etree._Element, name: str) -> str:
     return "" if found is None else (found.text or "")
 
 
-@pytest.fixture
-def dsub(tmp_path: Path) -> Iterator[Dsub]:
+@contextmanager
+def notifying(tmp_path: Path) -> Iterator[Dsub]:
     time = [datetime(2026, 1, 2, tzinfo=UTC)]
     with face(tmp_path, "ADT-00", clock=Clock(lambda: time[0])) as node:
         made = app.Node(node.settings, node.parts, Clock(lambda: time[0])).broker()
         consumer = Consumer()
-        send = iti53.sender(consumer, made.chance, made.base, "urn:oid:1.2.3")  # type: ignore[arg-type]
+        send = iti53.sender(consumer, made.base, "urn:oid:1.2.3")  # type: ignore[arg-type]
         broker = replace(made, send={"dsub": send})
         broker.fan_out()  # what came as files
         yield Dsub(node, broker, consumer, time)
+
+
+@pytest.fixture
+def dsub(tmp_path: Path) -> Iterator[Dsub]:
+    with notifying(tmp_path) as found:
+        yield found
 
 
 def test_who_subscribed_is_told_and_nobody_else(dsub: Dsub) -> None:
@@ -178,6 +186,39 @@ def test_a_subscription_ends(dsub: Dsub) -> None:
     assert dsub.consumer.sent == []
 
 
+@pytest.mark.parametrize(
+    ("asked", "end"),
+    [
+        ("2026-01-02T10:00:00+09:00", "2026-01-02T01:00:00.000Z"),
+        ("PT1H", "2026-01-02T01:00:00.000Z"),
+        ("P1DT0.5S", "2026-01-03T00:00:00.500Z"),
+        ("P1M", "2026-02-01T00:00:00.000Z"),
+        ("P999999Y", "2027-01-03T00:00:00.000Z"),
+        ("2099-01-01T00:00:00Z", "2027-01-03T00:00:00.000Z"),
+    ],
+)
+def test_the_end_is_a_time_or_a_duration(dsub: Dsub, asked: str, end: str) -> None:
+    assert text(dsub.subscribe(end=asked), "TerminationTime") == end
+
+
+def test_renewed(dsub: Dsub) -> None:
+    reference_ = text(dsub.subscribe(end="PT1H"), "Address")
+    action = f"{ACTIONS}SubscriptionManager/RenewRequest"
+    body = f'<wsnt:Renew xmlns:wsnt="{WSNT}"><wsnt:TerminationTime>%s</wsnt:TerminationTime></wsnt:Renew>'
+    status, answer = dsub.ask(action, body % "PT2H", reference_)
+    assert answer is not None and status == 200 and text(answer, "TerminationTime") == "2026-01-02T02:00:00.000Z"
+    dsub.later(3601)
+    dsub.register(1)
+    dsub.broker.run_once()
+    assert len(dsub.consumer.sent) == 1
+    for sent, to, name in (
+        ("soon", reference_, "UnacceptableTerminationTimeFault"),
+        ("PT1H", "http://x/dsub", "ResourceUnknownFault"),
+    ):
+        status, answer = dsub.ask(action, body % sent, to)
+        assert answer is not None and status == 500 and answer.find(f".//{{*}}{name}") is not None
+
+
 def test_a_subscription_expires(dsub: Dsub) -> None:
     assert text(dsub.subscribe(end="2026-01-02T01:00:00Z"), "TerminationTime") == "2026-01-02T01:00:00.000Z"
     dsub.later(3601)
@@ -191,7 +232,13 @@ def test_a_subscription_expires(dsub: Dsub) -> None:
     [
         ({"topic": "ihe:Weather"}, "TopicNotSupportedFault"),
         ({"topic": "x"}, "TopicNotSupportedFault"),
-        ({"topic": "wsnt:FullDocumentEntry"}, "InvalidTopicExpressionFault"),
+        ({"topic": "wsnt:FullDocumentEntry"}, "TopicNotSupportedFault"),
+        ({"topic": "nobody:FullDocumentEntry"}, "InvalidTopicExpressionFault"),
+        ({"topic": "ihe:Full/Entry"}, "InvalidTopicExpressionFault"),
+        ({"topic": ""}, "InvalidTopicExpressionFault"),
+        ({"end": "P"}, "UnacceptableInitialTerminationTimeFault"),
+        ({"end": "PT0S"}, "UnacceptableInitialTerminationTimeFault"),
+        ({"end": "-P1D"}, "UnacceptableInitialTerminationTimeFault"),
         ({"dialect": "urn:x"}, "TopicExpressionDialectUnknownFault"),
         ({"query": "urn:uuid:14d4debf-8f97-4251-9a74-a90016b0af0d"}, "InvalidFilterFault"),
         ({"query": SETS}, "InvalidFilterFault"),
@@ -230,7 +277,7 @@ def test_who_is_away_is_asked_again_and_then_parked(dsub: Dsub) -> None:
     dsub.later(3600)
     dsub.broker.run_once()
     assert dsub.broker.subscriptions.requeue(first.n) and dsub.broker.run_once()
-    assert dsub.broker.subscriptions.open(9) == []
+    assert dsub.broker.subscriptions.counts()["open"] == 0
 
 
 def test_a_refusal_is_parked_sooner(dsub: Dsub) -> None:
@@ -245,7 +292,7 @@ def test_a_refusal_is_parked_sooner(dsub: Dsub) -> None:
 
 def test_what_the_subscriber_may_not_see_is_not_told(dsub: Dsub) -> None:
     dsub.subscribe()
-    blind = replace(dsub.broker, scope_of=lambda caller: Scope(frozenset(), None))
+    blind = replace(dsub.broker, scope_of=lambda caller, transaction: Scope(frozenset(), None))
     dsub.register(1)
     blind.run_once()
     assert dsub.consumer.sent == []
@@ -291,3 +338,23 @@ def test_pull_points(dsub: Dsub) -> None:
     destroy = f'<wsnt:DestroyPullPoint xmlns:wsnt="{WSNT}"/>'
     assert dsub.ask(f"{ACTIONS}PullPoint/DestroyPullPointRequest", destroy, point)[0] == 200
     assert dsub.broker.subscriptions.all() == [] and dsub.consumer.sent == []
+
+
+def test_a_subscriber_is_told_in_the_name_they_had_and_by_the_policy_of_the_moment(dsub: Dsub) -> None:
+    asked: list[Caller] = []
+
+    def policy(caller: Caller, transaction: str) -> Scope:
+        asked.append(caller)
+        if "DOCTOR^^1.2" not in caller.roles:
+            raise Forbidden("policy does not permit this", "no-grant")
+        return UNRESTRICTED
+
+    doctor = Caller(node="a", user="u1", roles=("DOCTOR^^1.2",), purpose="TREATMENT", break_glass="b1")
+    for who in (doctor, replace(doctor, user="u2", roles=("CLERK^^1.2",))):
+        dsub.caller = who
+        dsub.subscribe()
+    dsub.broker.scope_of = policy
+    dsub.register(1)
+    dsub.broker.run_once()
+    assert len(dsub.consumer.sent) == 1
+    assert {(one.user, one.break_glass) for one in asked} == {("u1", ""), ("u2", "")}

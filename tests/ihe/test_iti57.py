@@ -40,7 +40,8 @@ def node(tmp_path: Path) -> Iterator[Registry]:
 def new_version(node: Registry, previous: str = "1", propagate: str = "", **changes: object) -> bytes:
     """Document 1 as a new version."""
     lid = changes.pop(
-        "logicalID", node.rows('SELECT "entryUUID" FROM registry_object WHERE "uniqueId" = \'1.2.3.1\'')[0][0]
+        "logicalID",
+        node.rows('SELECT "entryUUID" FROM registry_object WHERE "uniqueId" = \'1.2.3.1\' ORDER BY n')[0][0],
     )
     slots = [("PreviousVersion", previous)] if previous else []
     slots += [("AssociationPropagation", propagate)] if propagate else []
@@ -102,12 +103,12 @@ def test_a_folder_has_versions_too(node: Registry) -> None:
     ("change", "code"),
     [
         ({"previous": "2"}, "XDSMetadataVersionError"),
-        ({"previous": ""}, "XDSMetadataVersionError"),
+        ({"previous": ""}, "XDSMetadataUpdateError"),
         ({"uniqueId": "1.2.3.99"}, "XDSMetadataUpdateError"),
         ({"hash": "0" * 40}, "XDSMetadataUpdateError"),
         ({"size": 1}, "XDSMetadataUpdateError"),
-        ({"logicalID": NOBODY}, "XDSMetadataIdentifierError"),
-        ({"logicalID": ""}, "XDSMetadataIdentifierError"),
+        ({"logicalID": NOBODY}, "XDSMetadataUpdateError"),
+        ({"logicalID": ""}, "XDSMetadataUpdateError"),
         ({"creationTime": ""}, "XDSRegistryMetadataError"),
         ({"patientId": "other"}, "XDSPatientIDReconciliationError"),
     ],

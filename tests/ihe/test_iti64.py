@@ -1,5 +1,6 @@
 """ITI-64: taken as a registry (the number and its documents move), sent as a PIX manager (each number that moved)."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from gateway.model.clock import Clock
 from gateway.model.identity import PatientId
 from gateway.storage.opening import Storage
 from tests.ihe.test_iti10 import ack, consumer
-from tests.pix_parts import OSAKA, REGION, TOKYO, UTF_8, adt, ask, feed, field, head, ids, pid, pix
+from tests.pix_parts import MEDICAL, OSAKA, REGION, TOKYO, UTF_8, adt, ask, feed, field, head, ids, pid, pix
 from tests.v2_parts import ARC, NOW, node, rows, settings
 
 Node = tuple[V2Services, Storage]
@@ -116,3 +117,16 @@ def test_a_registry_is_told_of_each_number_that_moved(tmp_path: Path) -> None:
             assert feed(services, sent.encode()) == "AE 204 MRG^1^1^1^1", "our own registry has moved it already"
             audited = rows(parts, "SELECT event, action, outcome FROM audit WHERE \"transaction\" = 'ITI-64' AND action = 'R'")  # fmt: skip
             assert audited == [("110110", "R", 0)]
+
+
+def test_the_first_link_of_a_new_number_is_no_news_to_a_registry(tmp_path: Path) -> None:
+    """Whose enterprise id stays depends on the ids; that of the one who was there first may change, and is told."""
+    moved = set()
+    for folder, numbers in (("one", (f"B1^^^{OSAKA}", f"A1^^^{TOKYO}")), ("other", (f"A1^^^{TOKYO}", f"B1^^^{OSAKA}"))):
+        with node(tmp_path / folder, matching={"mode": "off"}) as (services, parts):
+            for number in numbers:
+                assert feed(services, adt("A04", pid(f"{number}~777^^^{MEDICAL}"))) == "AA"
+            assert ids(ask(services, pix(f"A1^^^{TOKYO}", OSAKA))) == [f"B1@{ARC}.22"]
+            told = rows(parts, "SELECT payload FROM outbox WHERE kind = 'xad-pid-changed'")
+            moved.add((folder, *(value for (payload,) in told for value, *_ in json.loads(payload)["moved"])))
+    assert moved == {("one", "B1"), ("other",)}

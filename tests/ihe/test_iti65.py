@@ -543,3 +543,21 @@ def test_the_capability_statement_lists_them(node: Face) -> None:
     resources = {each["type"]: each for each in rest["resource"]}
     assert {"code": "create"} in resources["DocumentReference"]["interaction"] and "List" in resources
     assert DOMAIN and LOINC
+
+
+def test_the_identifiers_of_the_published_examples(node: Face) -> None:
+    """The OID stands as `official`, a number of no OID as `usual`: that one has no place in XDS, and is named."""
+    numbers = [
+        {"use": "official", "system": "urn:ietf:rfc:3986", "value": "urn:oid:1.2.129.6.58.92.88337.5"},
+        {"use": "usual", "system": "http://example.org/documents", "value": "23425234-23470-5"},
+    ]
+    made = bundle(
+        entry(SET, submission_set(identifier=numbers)), entry(DOCUMENT, reference()), entry(BINARY, binary()),
+        level="Minimal",
+    )  # fmt: skip
+    answer = node.json("/", method="POST", body=orjson.dumps(made), content_type="application/fhir+json")
+    first = answer["entry"][0]["response"]
+    (issue,) = first["outcome"]["issue"]
+    assert issue["severity"] == "warning" and issue["expression"] == ["Bundle.entry[0].resource.identifier[1]"]
+    stored = node.json(f"/{first['location']}")
+    assert numbers[0]["value"] in {one["value"] for one in stored["identifier"]}

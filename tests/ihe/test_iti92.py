@@ -60,3 +60,22 @@ def test_neither_status_nor_associations(node: Registry) -> None:
     sent = body(link(UPDATE_STATUS, "SubmissionSet01", entry, *slots), submission_set(node.patient, 9))
     assert node.codes(T, sent) == ["UnmodifiableMetadataError"]
     assert node.status("1.2.3.1") == ["Approved"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "previous", "code"),
+    [
+        ({"logicalID": ""}, "1", "XDSInvalidRequestException"),
+        ({"logicalID": "urn:uuid:00000000-0000-0000-0000-00000000dead"}, "1", "XDSMetadataIdentifierError"),
+        ({}, "", "XDSMetadataAnnotationError"),
+        ({}, "2", "XDSMetadataVersionError"),
+    ],
+)
+def test_a_restricted_update_has_its_own_codes(
+    node: Registry, changes: dict[str, object], previous: str, code: str
+) -> None:
+    made = document(node.patient, **{"logicalID": node.one("1.2.3.1").entryUUID, **changes})  # type: ignore[arg-type]
+    slots = [("PreviousVersion", previous)] if previous else []
+    request = body(member("Document1", "Original", *slots), made, submission_set(node.patient, 9))
+    assert node.codes(T, request) == [code]
+    assert node.status("1.2.3.1") == ["Approved"]

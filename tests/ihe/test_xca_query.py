@@ -252,7 +252,7 @@ def test_an_asynchronous_answer_is_a_message_of_its_own(place: tuple[Path, Stora
     with serve(take) as url, serve(well(stub())) as peer_url:
         peers = [peer(STUB, peer_url)]
         node = app.Node(settings(place[0], *peers), place[1])
-        later = Deliveries(requests.Session())
+        later = Deliveries(requests.Session(), place[1].outbox)
         client = create_app(node.http({}, later=later)).test_client()
         entry = stub().entries()[0]
         slots = [

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import requests
 
+from gateway.model.caller import UNRESTRICTED
 from gateway.model.identity import PatientId
 from tests.federation_parts import ARC, MEDICAL_ID, NAGASAKI, OSAKA, TOKYO, Member, find_documents, region
 
@@ -209,9 +210,8 @@ def test_a_posted_search_and_a_read(three: dict[str, Member]) -> None:
 def test_our_own_id_of_her_works_over_xds_too(three: dict[str, Member]) -> None:
     browser = Browser(three["東京"].url)
     by_medical_id = find_documents(browser)
-    with three["東京"].parts.engine.connect() as connection:
-        sql = "SELECT DISTINCT eid FROM document WHERE uniqueId = ?"
-        eid = connection.exec_driver_sql(sql, (by_medical_id.ids[0],)).scalar_one()
+    eid = three["東京"].parts.identities.enterprise_id(MEDICAL_ID, UNRESTRICTED)
+    assert eid
     own = find_documents(browser, PatientId(eid, f"{ARC}.1.1"))
     assert (own.status, own.ids, own.homes) == ("Success", by_medical_id.ids, by_medical_id.homes)
 

@@ -22,6 +22,7 @@ from gateway.model.resource import SearchPlan
 from gateway.serve.audit_tls import TlsConnection
 from gateway.serve.trust_api import TrustApi, register
 from gateway.services.break_glass import Notices
+from gateway.settings import Settings
 from tests.policy_parts import HOSPITAL, Region, caller, cx, patient, region
 
 ONE, TWO = patient("1"), patient("2")
@@ -250,7 +251,7 @@ def test_consent_and_audit_from_the_command_line(tmp_path: Path, capsys: pytest.
     assert command(capsys, "audit", "prove", "999", "--config", str(config))[0] == 2
     lines = command(capsys, "audit", "access", "--config", str(config), "--patient", str(ONE))[1]
     assert lines.startswith("日時")
-    with parts_of.storage(parts_of.Settings(directory=tmp_path, security={"mode": "open"})) as store:  # type: ignore[arg-type]
+    with parts_of.storage(Settings(directory=tmp_path, security={"mode": "open"})) as store:  # type: ignore[arg-type]
         store.writer.run(lambda driver: driver.run("UPDATE audit SET actor = 'nobody' WHERE n = 2"))
     code, found = command(capsys, "audit", "verify", "--config", str(config), "--json")
     assert (code, found["findings"]) == (1, ["record 2 was altered"])

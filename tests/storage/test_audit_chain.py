@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
@@ -12,8 +11,11 @@ import pytest
 
 from gateway.model.audit import AuditObject, AuditRecord, AuditSearch
 from gateway.storage.audit_chain import FIRST
+from gateway.storage.engines import open_engine
 from gateway.storage.opening import Storage, opened_trail
-from tests.storage.making import database, message, outcome, record, storage
+from tests.storage.making import database_url, message, outcome, record, storage
+
+pytestmark = pytest.mark.usefixtures("each_engine")
 
 RECORD = AuditRecord("110112", "ITI-18", "E", 0, "someone", patient="1^^^&1.2&ISO", user="u", roles=("a^^b",),
                      objects=(AuditObject("query", "q", b"<q/>", (("QueryEncoding", "UTF-8"),)),), patients=("e1", "e2"))  # fmt: skip
@@ -25,13 +27,16 @@ def filled(store: Storage, count: int = 5) -> None:
 
 
 def findings(folder: Path) -> list[str]:
-    with opened_trail(f"sqlite:///{folder / 'musubi.db'}") as trail:
+    with opened_trail(database_url(folder)) as trail:
         return list(trail.broken())
 
 
 def change(folder: Path, sql: str) -> None:
-    with sqlite3.connect(folder / "musubi.db") as connection:
-        connection.execute(sql)
+    """What somebody does to the tables, past the program."""
+    engine = open_engine(database_url(folder))
+    with engine.begin() as connection:
+        connection.exec_driver_sql(sql)
+    engine.dispose()
 
 
 def test_a_record_comes_back_as_it_was_and_the_chain_is_whole(tmp_path: Path) -> None:
@@ -68,15 +73,18 @@ def test_a_trail_of_before_the_chain_is_closed_when_it_is_opened(tmp_path: Path)
         ("DELETE FROM audit WHERE n > 3", "records 4 to 5 are missing"),
         ("DELETE FROM audit_chain WHERE n = 4", "record 4 has no link in the chain"),
         ("UPDATE audit SET n = CASE n WHEN 2 THEN 93 ELSE n END", "records 2 to 2 are missing"),
-        ("UPDATE audit_chain SET hash = x'00' WHERE n = 2", "record 2 was altered"),
+        (
+            "UPDATE audit_chain SET hash = (SELECT hash FROM audit_chain WHERE n = 1) WHERE n = 2",
+            "record 2 was altered",
+        ),
         (
             'INSERT INTO audit SELECT 0, recorded, event, "transaction", action, outcome, actor, address, patient, object,'
             " detail, who, organization, purpose, break_glass, more FROM audit WHERE n = 2",
             "record 0 was inserted",
         ),
         ("UPDATE audit SET n = -3 WHERE n = 3", "record -3 was inserted"),
-        ("INSERT INTO audit_chain VALUES (-1, x'00')", "link -1 was inserted"),
-        ("INSERT INTO audit_chain VALUES (6, x'00')", "records 6 to 6 are missing"),
+        ("INSERT INTO audit_chain SELECT -1, hash FROM audit_chain WHERE n = 1", "link -1 was inserted"),
+        ("INSERT INTO audit_chain SELECT 6, hash FROM audit_chain WHERE n = 1", "records 6 to 6 are missing"),
         ("UPDATE audit SET more = '{\"patients\": 3' WHERE n = 2", "record 2 was altered"),
         ("DELETE FROM audit_patient WHERE n = 2", "the index of persons was altered at record 2"),
         ("INSERT INTO audit_patient VALUES ('e9', 2)", "the index of persons was altered at record 2"),
@@ -117,8 +125,10 @@ def test_a_search_finds_a_person_by_every_name_and_by_whose_data_were_shown(tmp_
 WRITER = """
 import sys
 from pathlib import Path
-from tests.storage.making import message, outcome, record, storage
-with storage(Path(sys.argv[1])) as store:
+from gateway.storage.opening import opened
+from tests.storage.making import DOMAIN, derivations, message, outcome, record, ticking
+folder, url = Path(sys.argv[1]), sys.argv[2]
+with opened(url, folder / "blobs", affinity_domain=DOMAIN, derive=derivations(), clock=ticking()) as store:
     print("ready", flush=True)
     for n in range(100_000):
         store.keeping.keep([outcome(message(str(n), n, str(n)))], record)
@@ -127,11 +137,11 @@ with storage(Path(sys.argv[1])) as store:
 
 
 def test_killed_at_any_moment_the_chain_is_whole_and_no_act_is_without_its_record(tmp_path: Path, long: bool) -> None:
-    database(tmp_path)
+    url = database_url(tmp_path)
     told = 0
     for round_ in range(20 if long else 3):
         process = subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True,
+            [sys.executable, "-c", WRITER, str(tmp_path), url], stdout=subprocess.PIPE, text=True,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         )  # fmt: skip
         assert process.stdout is not None and process.stdout.readline() == "ready\n"

@@ -1,5 +1,6 @@
 """FindDocuments over stored rows, under a Scope."""
 
+import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -7,11 +8,15 @@ from pathlib import Path
 import pytest
 
 from gateway.codec.ebxml import splice
+from gateway.codec.ebxml_packages import render_object
 from gateway.errors import TooManyResults
 from gateway.model.caller import UNRESTRICTED, Scope
 from gateway.model.document import APPROVED, DEPRECATED, ON_DEMAND, CodeFilter, DocumentQuery
 from gateway.model.identity import PatientId
+from gateway.model.ingest import KeptObject
+from gateway.ports import RegistryWork
 from gateway.storage.opening import Storage
+from tests.registry_parts import document
 from tests.storage.making import DOMAIN, HOSPITAL, message, outcome, record, storage
 
 pytestmark = pytest.mark.usefixtures("each_engine")
@@ -29,6 +34,10 @@ def query(store: Storage) -> DocumentQuery:
     eid = store.identities.enterprise_id(PatientId("1", HOSPITAL), UNRESTRICTED)
     assert eid is not None
     return DocumentQuery(eid, (APPROVED,))
+
+
+def name(text: str) -> str:
+    return f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_OID, text)}"
 
 
 def count(store: Storage, query: DocumentQuery, scope: Scope = UNRESTRICTED) -> int:
@@ -75,6 +84,43 @@ def test_the_answer_names_the_person_and_its_xml_can_be_finished(store: Storage,
 )
 def test_parameters(store: Storage, query: DocumentQuery, change: dict[str, object], hits: int) -> None:
     assert count(store, replace(query, **change)) == hits  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("change", "hits"),
+    [
+        ({"serviceStopTime": ("2026", "")}, ["both"]),
+        ({"serviceStopTime": ("2026", ""), "openPeriod": True}, ["both", "no end"]),
+        ({"serviceStartTime": ("", "2026")}, []),
+        ({"serviceStartTime": ("", "2026"), "openPeriod": True}, ["no start"]),
+        ({"serviceStopTime": ("", "2027"), "openPeriod": True}, ["both", "no start"]),
+        ({"serviceStartTime": ("2026", ""), "serviceStopTime": ("", "2027"), "openPeriod": True}, ["both"]),
+    ],
+)
+def test_an_open_end_of_a_period(
+    store: Storage, query: DocumentQuery, change: dict[str, object], hits: list[str]
+) -> None:
+    """ "no time" is in none: it has no period at all."""
+    times = {"both": ("2026", "202612"), "no end": ("2026", ""), "no start": ("", "2020"), "no time": ("", "")}
+    patient = PatientId(query.patient, DOMAIN)
+    made = [
+        document(
+            str(patient), n, entryUUID=name(title), title=title, serviceStartTime=start, serviceStopTime=stop, blob=""
+        )
+        for n, (title, (start, stop)) in enumerate(times.items())
+    ]
+
+    def keep(work: RegistryWork) -> None:
+        person = work.person(patient, None)
+        assert person is not None
+        for one in made:
+            work.add(KeptObject.of("", one, render_object(one)), APPROVED, person)
+
+    store.registering.run(keep)
+    wanted = replace(query, typeCode=CodeFilter((("type", "urn:t"),)), **change)  # type: ignore[arg-type]
+    titles = {name(title): title for title in times}
+    found = store.documents.find(wanted, UNRESTRICTED)
+    assert sorted(titles[one.entryUUID] for one in found if one.entryUUID in titles) == hits
 
 
 def test_one_more_than_the_limit_is_too_many(store: Storage, query: DocumentQuery) -> None:

@@ -117,8 +117,16 @@ def links(store: Storage) -> list[Sequence[object]]:
         return sorted(map(tuple, connection.execute(text(sql))))
 
 
+ARRIVALS = (
+    VISITS,
+    st.randoms(use_true_random=False),
+    st.booleans(),
+)
+
+
+@pytest.mark.parametrize("each_engine", ["sqlite"], indirect=True)
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(VISITS, st.randoms(use_true_random=False), st.booleans())
+@given(*ARRIVALS)
 def test_the_order_of_arrival_does_not_decide_who_is_linked(
     visits: list[KeptMessage], chance: Any, single: bool
 ) -> None:
@@ -132,3 +140,12 @@ def test_the_order_of_arrival_does_not_decide_who_is_linked(
             for group in [[visit] for visit in shuffled] if single else [shuffled]:
                 keep(store, *group)
             assert links(store) == expected
+
+
+@pytest.mark.parametrize("each_engine", ["postgresql"], indirect=True)
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])  # two databases each
+@given(*ARRIVALS)
+def test_the_order_of_arrival_does_not_decide_who_is_linked_on_a_server(
+    visits: list[KeptMessage], chance: Any, single: bool
+) -> None:
+    test_the_order_of_arrival_does_not_decide_who_is_linked.hypothesis.inner_test(visits, chance, single)

@@ -82,12 +82,16 @@ def test_a_resend_is_no_doubt(tmp_path: Path) -> None:
         assert store.keeping.keep([sent(1, "x"), sent(2, "y")], record).doubtful == []
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(
+ARRIVALS = (
     st.lists(st.builds(sent, st.integers(1, 3), st.sampled_from("xyz"), st.integers(0, 2)), min_size=1, max_size=7),
     st.randoms(use_true_random=False),
     st.lists(st.integers(0, 20), max_size=4),
 )
+
+
+@pytest.mark.parametrize("each_engine", ["sqlite"], indirect=True)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(*ARRIVALS)
 def test_any_order_any_split_and_any_repetition_show_the_same(
     files: list[FileOutcome], chance: Any, cuts: list[int]
 ) -> None:
@@ -100,3 +104,12 @@ def test_any_order_any_split_and_any_repetition_show_the_same(
         with storage(Path(other)) as store:
             keep_split(store, shuffled, cuts)
             assert export(store) == expected
+
+
+@pytest.mark.parametrize("each_engine", ["postgresql"], indirect=True)
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])  # two databases each
+@given(*ARRIVALS)
+def test_any_order_any_split_and_any_repetition_show_the_same_on_a_server(
+    files: list[FileOutcome], chance: Any, cuts: list[int]
+) -> None:
+    test_any_order_any_split_and_any_repetition_show_the_same.hypothesis.inner_test(files, chance, cuts)

@@ -3,11 +3,15 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from gateway.model.clock import Clock
 from gateway.model.identity import PatientId
 from gateway.ports import Correlated, Health
 from gateway.storage.peers import CorrelationTable, PeerHealthTable
 from tests.storage.making import storage
+
+pytestmark = pytest.mark.usefixtures("each_engine")
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SECONDS = NOW.timestamp()

@@ -41,16 +41,17 @@ def test_every_limit_is_a_condition() -> None:
     where = Where()
     object_scope(Scope(frozenset({"e"}), frozenset({"N", "R"}), frozenset({"f"})), where, "d")
     text = str(where)
-    assert "d.eid = ?" in text and "d.facility <> ?" in text and "s.n = d.n" in text
-    assert where.values[:4] == ["e", "f", "N", "R"]
-    # A set or folder is seen when a document in it is: the same limits once more, on the members.
-    assert "x.eid = ?" in text and where.values[4:] == where.values[:4]
+    assert "d.eid = ?" in text and "d.facility NOT IN (?)" in text and "registry_code.n = d.n" in text
+    # Beside the patient: of a document, of a set or folder by the documents in it, of one that is empty.
+    assert "x.eid" in text and where.values[0] == "e"
+    assert where.values[1:] == ["e", "f", "confidentialityCode", "N", "R"] * 3
 
 
 def test_nobody_and_no_code_allowed_is_nothing_seen() -> None:
     where = Where()
     object_scope(Scope(frozenset(), None), where)
-    assert str(where) == "1 = 0"
+    assert str(where).startswith("1 = 0 AND ") and where.values == []
     where = Where()
     object_scope(Scope(None, frozenset()), where)
-    assert "NOT EXISTS (SELECT 1 FROM registry_code" in str(where) and where.values == []
+    # No label is an allowed one: what carries none is all that is left.
+    assert "registry_code.code NOT IN (SELECT NULL WHERE 1 = 0)" in str(where)

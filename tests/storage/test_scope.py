@@ -2,12 +2,15 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from sqlalchemy import select
 
 from gateway.model.caller import UNRESTRICTED, ConsentView, Scope, Term, TypeFilter
 from gateway.storage.schema import registry_object, resource
 from gateway.storage.scope import as_sql, resource_conditions
 from tests.storage.making import storage
+
+pytestmark = pytest.mark.usefixtures("each_engine")
 
 
 def test_no_limits_are_no_conditions() -> None:

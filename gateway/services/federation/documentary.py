@@ -106,10 +106,16 @@ def _spans(name: str, resource: dict[str, Any]) -> Iterator[tuple[str, str]]:
                 first = utc_range(one["start"])[0] if one.get("start") else "0001"
                 yield first, utc_range(one["end"])[1] if one.get("end") else "9999"
             return
-        for text in _at(resource, _DATES[name]):
+        for text in list(_at(resource, _DATES[name])) or _at(resource, _DATES["creation"]):
             yield utc_range(text)
     except (BadInput, TypeError, AttributeError):
         return
+
+
+def date_of(resource: dict[str, Any]) -> str:
+    """Its date; where the registry knows the day alone, which is no instant, that of the document. "" without both."""
+    found = list(_at(resource, _DATES["date"])) or list(_at(resource, _DATES["creation"]))
+    return found[0] if found and isinstance(found[0], str) else ""
 
 
 def _compared(prefix: str, start: str, end: str, first: str, last: str) -> bool:

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID, uuid5
 
+from gateway.services.federation import documentary
 from gateway.services.federation.fitting import rendered
 from gateway.services.federation.question import DOCUMENT, Resource
-from gateway.services.federation.references import key_of
+from gateway.translate.document_reference import key_of
 
 COMMUNITY_SYSTEM: Final = "urn:ietf:rfc:3986"
 """System of the tags: their code is the homeCommunityId, which is a URI."""
@@ -88,8 +89,7 @@ def _name_based(id_: str) -> bool:
 
 def _moment(resource: Resource) -> str:
     if resource.type == DOCUMENT:
-        found = resource.body.get("date", "")
-        return str(found) if isinstance(found, str) else ""
+        return documentary.date_of(resource.body)
     made = rendered(resource.body)
     return made.date_start if made is not None else ""
 

@@ -1,21 +1,21 @@
 """The own store as one more community that is asked: the same question, no wire."""
 
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from typing import Final
 
-from gateway.codec import ebxml_read, fhir
+from gateway.codec import fhir
 from gateway.errors import UnknownPatient
 from gateway.model.caller import Scope
 from gateway.model.clock import Clock
-from gateway.model.document import APPROVED, DEPRECATED, DocumentQuery, StoredEntry
+from gateway.model.document import APPROVED, DEPRECATED, ON_DEMAND, STABLE, DocumentQuery
 from gateway.model.identity import PatientId
 from gateway.model.resource import SearchPlan
 from gateway.ports import Identities, Resources
+from gateway.services.document_references import shown
 from gateway.services.documents import DocumentServices
 from gateway.services.federation import documentary
 from gateway.services.federation.discovery import Whom
 from gateway.services.federation.question import DOCUMENT, Given, Question, Resource, Wanted
-from gateway.services.federation.references import document_reference
 from gateway.services.search import SearchRules, plan
 
 MAX_RESOURCES: Final = 2_000
@@ -46,7 +46,9 @@ def own_store(
         alarms: list[str] = []
         for wanted in question.wanted:
             many = (
-                _entries(documents, eid, wanted, scope) if wanted.type == DOCUMENT else _search(wanted, patients, until)
+                _entries(documents, rules.base, eid, wanted, scope)
+                if wanted.type == DOCUMENT
+                else _search(wanted, patients, until)
             )
             for number, one in enumerate(many, start=1):
                 if number > MAX_RESOURCES or len(found) >= MAX_TOTAL:
@@ -87,14 +89,10 @@ def _after(search: SearchPlan, key: tuple[str | int, ...]) -> SearchPlan:
     )
 
 
-def _entries(documents: DocumentServices, eid: str, wanted: Wanted, scope: Scope) -> Iterator[Resource]:
-    query = DocumentQuery(eid, (APPROVED, DEPRECATED), limit=documents.max_results)
+def _entries(documents: DocumentServices, base: str, eid: str, wanted: Wanted, scope: Scope) -> Iterator[Resource]:
+    kinds = (STABLE, ON_DEMAND)  # as ITI-67 has it
+    query = DocumentQuery(eid, (APPROVED, DEPRECATED), objectType=kinds, limit=documents.max_results)
     fits = documentary.condition(wanted)
-    for row in documents.documents.find(query, scope):
-        made = document_reference(_entry(documents, row), documents.home)
+    for made in shown(documents.documents.find(query, scope), base, documents, scope):
         if fits(made):
             yield Resource(made)
-
-
-def _entry(documents: DocumentServices, row: StoredEntry) -> Any:
-    return ebxml_read.read_stored(row.xml, home=documents.home, patient_id=row.patientId, status=row.availabilityStatus)

@@ -55,7 +55,7 @@ def without_originals(resources: Iterable[Resource]) -> list[Resource]:
     all_ = list(resources)
     translated = {_source(one.body) for one in all_ if one.type == DOCUMENT and _mime(one.body) == FHIR_JSON}
     return [
-        one for one in all_ if one.type != DOCUMENT or _mime(one.body) != ER7 or _source(one.body) not in translated
+        one for one in all_ if one.type != DOCUMENT or _mime(one.body) not in ER7 or _source(one.body) not in translated
     ]
 
 
@@ -63,8 +63,7 @@ def facility_of(resource: dict[str, Any], patients: Mapping[str, dict[str, Any]]
     """Whose patient number stands in the Patient the resource is about: the name of that authority where it is known
     (`names`: identifier system -> name), else its system. The author's institution of a document."""
     if resource.get("resourceType") == DOCUMENT:
-        authors = [_text(one.get("display")) for one in _dicts(resource.get("author"))]
-        return authors[0].rpartition(", ")[2] if authors else ""
+        return _institution(resource)
     subject = _dict(resource.get("subject") or resource.get("patient"))
     patient = patients.get(_text(subject.get("reference")).rpartition("/")[2], {})
     numbers = [_text(one.get("system")) for one in _dicts(patient.get("identifier")) if _is_number(one)]
@@ -73,6 +72,19 @@ def facility_of(resource: dict[str, Any], patients: Mapping[str, dict[str, Any]]
 
 def _is_number(identifier: dict[str, Any]) -> bool:
     return any(one.get("code") == "MR" for one in _dicts(_dict(identifier.get("type")).get("coding")))
+
+
+def _institution(document: dict[str, Any]) -> str:
+    """Name of the first author's institution, as it stands inside the DocumentReference or beside its reference."""
+    author = next(iter(_dicts(document.get("author"))), {})
+    contained = {f"#{_text(one.get('id'))}": one for one in _dicts(document.get("contained"))}
+    found = contained.get(_text(author.get("reference")), {})
+    organization = _dict(found.get("organization"))
+    if organization:
+        found = contained.get(_text(organization.get("reference")), organization)
+    if found.get("resourceType") == "Organization" and found.get("name"):
+        return _text(found["name"])
+    return _text(organization.get("display")) or _text(author.get("display")).rpartition(", ")[2]
 
 
 def _source(resource: dict[str, Any]) -> tuple[str, str, str]:
@@ -84,12 +96,16 @@ def _mime(resource: dict[str, Any]) -> str:
     return next((_text(_dict(one.get("attachment")).get("contentType")) for one in _dicts(resource.get("content"))), "")
 
 
+def _title(resource: dict[str, Any]) -> str:
+    return next((_text(_dict(one.get("attachment")).get("title")) for one in _dicts(resource.get("content"))), "")
+
+
 def _document_row(resource: dict[str, Any], community: str, facility: str) -> Row:
     name, code = _concept(resource.get("type"))
     period = _dict(_dict(resource.get("context")).get("period"))
     date = _text(period.get("start")) or _text(resource.get("date"))
     unique = _text(_dict(resource.get("masterIdentifier")).get("value")).removeprefix("urn:oid:")
-    title = _text(resource.get("description")) or name
+    title = _title(resource) or _text(resource.get("description")) or name
     return Row("document", date, title, code, _mime(resource), "", community, facility, unique or str(resource["id"]))
 
 

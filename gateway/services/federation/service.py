@@ -14,7 +14,7 @@ from gateway.ports import AuditLog
 from gateway.services.federation.discovery import Discovery, Memory
 from gateway.services.federation.fanout import Admission, Reply, Task, ask_all
 from gateway.services.federation.outcomes import NoAnswer, Outcome, word_of
-from gateway.services.federation.question import Community, Given, Question
+from gateway.services.federation.question import Community, Given, Question, within
 
 LONGEST_S: Final = 300.0
 """Seconds a caller may let a question last."""
@@ -88,15 +88,20 @@ class Federation:
         try:
             whom = self.discovery.whom(question.patient, scope)
             memory = self.discovery.memory(whom)
-            tasks = [Task(one.channel, partial(self._ask, one, question, memory)) for one in chosen]
+            tasks = [Task(one.channel, partial(self._ask, one.by(caller), question, memory)) for one in chosen]
         except BaseException:
             leave()
             raise
-        return Parts(self._parts(chosen, tasks, until), leave)
+        return Parts(self._parts(chosen, tasks, until, scope), leave)
 
-    def _parts(self, chosen: list[Community], tasks: list[Task[Given]], until: float) -> Generator[Part, None, None]:
+    def _parts(
+        self, chosen: list[Community], tasks: list[Task[Given]], until: float, scope: Scope
+    ) -> Generator[Part, None, None]:
         for reply in ask_all(tasks, until, self.clock):
-            yield self._part(chosen[reply.place], reply)
+            one = chosen[reply.place]
+            part = self._part(one, reply)
+            # A peer goes by the caller's role; a token may show less than the role does.
+            yield part if one.id == self.home else part._replace(given=within(part.given, scope))
 
     def _ask(self, one: Community, question: Question, memory: Memory, left_s: float) -> Given:
         if one.id == self.home:
@@ -132,7 +137,7 @@ class Federation:
                 patient=str(question.patient),
                 object="federated " + " ".join(dict.fromkeys(one.type for one in question.wanted)),
                 detail=" ".join(f"{one.community}={one.outcome}" for one in outcomes),
-            )
+            ).by(caller)
         )
 
 

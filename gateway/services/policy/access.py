@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC
 from typing import Protocol
 
-from gateway.errors import Forbidden
+from gateway.errors import DENIED, Forbidden
 from gateway.model.caller import UNRESTRICTED, Caller, Scope
 from gateway.model.clock import Clock
 from gateway.model.identity import PatientId
@@ -49,7 +49,7 @@ class Access:
         emergency = self.emergency(caller.break_glass) if caller.break_glass else None
         decision = decide(Asked(caller, act, now, patient, emergency), self.policy)
         if not decision.permit or decision.scope is None:
-            raise Forbidden("policy does not permit this", decision.reason)
+            raise Forbidden(DENIED, decision.reason)
         return decision.scope
 
     def _named(self, cx: str) -> str:

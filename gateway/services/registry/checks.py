@@ -5,7 +5,8 @@ be about a person.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Final
 
 from gateway.codec.ebxml_objects import NO_SIZE
@@ -39,11 +40,15 @@ _SHA1 = re.compile(r"[0-9a-f]{40}", re.ASCII)
 _MIME = re.compile(r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}", re.ASCII)
 _LANGUAGE = re.compile(r"[A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8})*", re.ASCII)
 _DTM = re.compile(r"[0-9]{4}(?:[0-9]{2}){0,5}", re.ASCII)
+_PATIENT = re.compile(r"[^\^]+\^{3}&[0-9.]+&ISO", re.ASCII)
+"""The one form that patientId has (ITI TF-3: table 4.2.3.1.7-2, CX)."""
 _INFO = re.compile(r"PID-[0-9]{1,2}\|", re.ASCII)
 
 MAX_OID: Final = 64
 MAX_DOCUMENT_ID: Final = 128
 MAX_TITLE: Final = 128
+_MOST_SAID: Final = 10
+"""Wrong things that one refusal names."""
 
 _CODES: Final = ("classCode", "typeCode", "formatCode", "healthcareFacilityTypeCode", "practiceSettingCode")
 
@@ -57,15 +62,28 @@ def check_submission(metadata: Metadata, *, object_type: str = STABLE, hashed: b
     `hashed`: hash, size and repositoryUniqueId have to be there, which a repository would fill in (ITI-41)."""
     if len(metadata.submissionSets) != 1:
         raise MetadataError(f"{len(metadata.submissionSets)} SubmissionSets where there has to be one")
-    for entry in metadata.documents:
-        if entry.objectType != object_type:
-            raise MetadataError("a DocumentEntry whose objectType is not what this transaction takes")
-        check_document(entry, hashed=hashed)
-    for folder in metadata.folders:
-        check_folder(folder)
-    check_set(metadata.submissionSets[0])
+    if any(entry.objectType != object_type for entry in metadata.documents):
+        raise MetadataError("a DocumentEntry whose objectType is not what this transaction takes")
+    check_objects(metadata, hashed=hashed)
     check_members(metadata)
     return metadata.submissionSets[0]
+
+
+def check_objects(metadata: Metadata, *, hashed: bool) -> None:
+    """Each object by itself; who has several wrong is told of all of them at once."""
+    checks: list[Callable[[], None]] = [partial(check_document, one, hashed=hashed) for one in metadata.documents]
+    checks += [partial(check_folder, one) for one in metadata.folders]
+    checks += [partial(check_set, one) for one in metadata.submissionSets]
+    wrong: dict[str, None] = {}
+    for check in checks:
+        try:
+            check()
+        except MetadataError as error:
+            wrong[str(error)] = None
+        if len(wrong) == _MOST_SAID:
+            break
+    if wrong:
+        raise MetadataError("; ".join(wrong))
 
 
 def check_document(entry: DocumentEntry, *, hashed: bool) -> None:
@@ -142,6 +160,8 @@ def check_folder(made: Folder) -> None:
 
 def _common(made: RegistryObject, authors: Iterable[Author]) -> None:
     kind = type(made).__name__
+    if not _PATIENT.fullmatch(made.patientId):
+        raise MetadataError(f"{kind}.patientId is not id^^^&OID&ISO and nothing else")
     _cx(f"{kind}.patientId", made.patientId)
     if len(made.title) > MAX_TITLE:
         raise MetadataError(f"{kind}.title is longer than {MAX_TITLE} characters")
@@ -199,9 +219,8 @@ def _check_ids(metadata: Metadata) -> None:
 
 
 def _required(kind: str, **attributes: str | tuple[Code, ...]) -> None:
-    for name, value in attributes.items():
-        if not value:
-            raise MetadataError(f"{kind}.{name} is missing")
+    if missing := [f"{kind}.{name}" for name, value in attributes.items() if not value]:
+        raise MetadataError(f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing")
 
 
 def _cx(name: str, value: str) -> None:

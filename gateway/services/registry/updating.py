@@ -22,11 +22,13 @@ from gateway.errors import (
     UnknownPatient,
     UnmodifiableMetadata,
     UnresolvedReference,
+    UpdateAnnotation,
     UpdateError,
     UpdateIdentifier,
     UpdateObjectType,
     UpdateOperation,
     UpdatePatient,
+    UpdateRequest,
     UpdateVersion,
 )
 from gateway.model.document import (
@@ -49,7 +51,7 @@ from gateway.model.document import (
 from gateway.model.identity import PatientId
 from gateway.model.ingest import KeptObject
 from gateway.ports import ObjectRow, Person, RegistryWork
-from gateway.services.registry.checks import check_document, check_folder, check_members, check_set
+from gateway.services.registry.checks import check_members, check_objects
 from gateway.services.registry.naming import named
 from gateway.services.registry.service import (
     NOTIFY_DOCUMENT,
@@ -76,11 +78,7 @@ def update(services: RegistryServices, submission: Submission, *, restricted: bo
     metadata = submission.metadata
     if len(metadata.submissionSets) != 1:
         raise MetadataError(f"{len(metadata.submissionSets)} SubmissionSets where there has to be one")
-    for folder in metadata.folders:
-        check_folder(folder)
-    for entry in metadata.documents:
-        check_document(entry, hashed=True)
-    check_set(metadata.submissionSets[0])
+    check_objects(metadata, hashed=True)
     check_members(metadata)
     metadata, names = named(metadata, services.chance.new_uuid)
     made = metadata.submissionSets[0]
@@ -174,22 +172,26 @@ class _Updating:
 
     def _previous(self, made: DocumentEntry | Folder, link: Association, person: Person) -> ObjectRow:
         if not made.logicalID:
-            raise UpdateIdentifier("a new version has to have the logicalID of the object")
+            raise self._refusal(UpdateRequest, "a new version has to have the logicalID of the object")
         previous = self._work.newest([made.logicalID]).get(made.logicalID)
         if previous is None:
-            raise UpdateIdentifier("no object has this logicalID")
+            raise self._refusal(UpdateIdentifier, "no object has this logicalID")
         wanted = FOLDER if isinstance(made, Folder) else ""
         if (previous.objectType == FOLDER) != (wanted == FOLDER) or previous.objectType == SUBMISSION_SET:
-            raise UpdateObjectType("the logicalID is that of another kind of object")
+            raise self._refusal(UpdateObjectType, "the logicalID is that of another kind of object")
         stated = link.slot(PREVIOUS_VERSION)
         if not stated:
-            raise UpdateVersion("HasMember of a new version has no PreviousVersion")
+            raise self._refusal(UpdateAnnotation, "HasMember of a new version has no PreviousVersion")
         if stated != str(previous.version):
             raise UpdateVersion("PreviousVersion is not the latest version")
         patient = self._work.person(PatientId.parse(made.patientId), None)
         if previous.person.eid != person.eid or patient is None or patient.eid != person.eid:
             raise UpdatePatient("a metadata update does not move an object to another patient")
         return previous
+
+    def _refusal(self, error: type[UpdateError], text: str) -> UpdateError:
+        """A restricted update has codes of its own, ITI-57 one for all of these (ITI TF-2: 3.57.4.1.3.3.1.3)."""
+        return (error if self._restricted else UpdateError)(text)
 
     def _check_unchanged(self, made: DocumentEntry, previous: ObjectRow) -> None:
         before = read_stored(previous.xml, home="", patient_id="", status=previous.status)

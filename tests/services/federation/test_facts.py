@@ -5,7 +5,7 @@ from uuid import NAMESPACE_OID, uuid5
 
 from gateway.services.federation.facts import COMMUNITY_SYSTEM, Fact, key_of_fact, merge, provenance
 from gateway.services.federation.question import Resource
-from gateway.services.federation.references import document_reference
+from gateway.translate.document_reference import of_community
 from tests.xds_parts import HOME, document_pair
 
 OWN, A, B = "urn:oid:1", "urn:oid:2", "urn:oid:3"
@@ -41,11 +41,11 @@ def test_ids_that_mean_something_in_their_own_server_only() -> None:
 
 def test_a_document_is_its_home_repository_and_unique_id() -> None:
     entry, _, _ = document_pair()
-    one = Resource(document_reference(entry, A))
-    two = Resource(document_reference(entry, A) | {"id": "other"})
+    one = Resource(of_community(entry, A))
+    two = Resource(of_community(entry, A) | {"id": "other"})
     assert key_of_fact(one, A) == key_of_fact(two, B)
-    assert key_of_fact(Resource(document_reference(entry, B)), A) != key_of_fact(one, A)
-    assert document_reference(entry, HOME)["masterIdentifier"]["value"].startswith("urn:")
+    assert key_of_fact(Resource(of_community(entry, B)), A) != key_of_fact(one, A)
+    assert of_community(entry, HOME)["masterIdentifier"]["value"].startswith("urn:")
 
 
 def test_newest_first_then_home_then_id_and_what_has_no_date_last() -> None:

@@ -11,9 +11,9 @@ from gateway.model.caller import UNRESTRICTED
 from gateway.services.federation import documentary
 from gateway.services.federation.fitting import fits, rendered
 from gateway.services.federation.question import Wanted
-from gateway.services.federation.references import document_reference
 from gateway.services.search import SearchRules, plan
 from gateway.storage.opening import Storage
+from gateway.translate.document_reference import of_community
 from tests.federation_parts import fed_node
 from tests.xds_parts import HOME, document_pair
 
@@ -84,11 +84,11 @@ def test_what_cannot_be_read_fits_nothing(bad: dict[str, Any]) -> None:
 def test_documents(query: list[tuple[str, str]], holds: bool) -> None:
     entry, _, _ = document_pair()
     condition = documentary.condition(Wanted("DocumentReference", tuple(query)))
-    assert condition(document_reference(entry, HOME)) is holds
+    assert condition(of_community(entry, HOME)) is holds
 
 
 @pytest.mark.parametrize("query", [("shoe", "1"), ("date", "soon"), ("date", "xx2020")])
 def test_a_parameter_of_documents_that_nobody_knows_is_refused(query: tuple[str, str]) -> None:
     entry, _, _ = document_pair()
     with pytest.raises(InvalidParameter):
-        documentary.condition(Wanted("DocumentReference", (query,)))(document_reference(entry, HOME))
+        documentary.condition(Wanted("DocumentReference", (query,)))(of_community(entry, HOME))

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from gateway.model.document import Author
 from gateway.services.federation.question import Resource
-from gateway.services.federation.references import document_reference
 from gateway.services.federation.rows import Row, facility_of, merge_rows, row_of, without_originals
+from gateway.translate.document_reference import of_community
 from tests.xds_parts import HOME, document_pair
 
 LAB: dict[str, Any] = {
@@ -138,7 +138,7 @@ def test_one_row_for_one_resource_newest_first() -> None:
 def test_document_rows_leave_out_the_original_of_a_bundle_that_is_there() -> None:
     entry, original, _ = document_pair()
     named = replace(entry, author=(Author(institution=("東京総合病院^^^^^^^^^1.2",)),))
-    both = [Resource(document_reference(one, HOME)) for one in (named, original)]
+    both = [Resource(of_community(one, HOME)) for one in (named, original)]
     (kept,) = without_originals(both)
     row = row_of(kept.body, "urn:oid:1", facility_of(kept.body, {}, {}))
     assert row is not None

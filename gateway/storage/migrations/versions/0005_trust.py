@@ -143,20 +143,26 @@ def upgrade() -> None:
 
 
 def _label_tokens(connection: sa.Connection) -> None:
-    """Labels of resources that were stored before they were indexed."""
-    rows = connection.execute(
-        sa.text("SELECT n, type, patient, date_start, body FROM resource WHERE body IS NOT NULL AND type = 'Condition'")
+    """Labels of resources that were stored before they were indexed. By ranges of row numbers, each read once."""
+    wanted = sa.text(
+        "SELECT n, type, patient, date_start, body FROM resource"
+        " WHERE n BETWEEN :low AND :high AND body IS NOT NULL AND type = 'Condition' ORDER BY n"
     )
-    for n, type_, patient, date, body in rows.all():
-        for label in set(_LABEL.findall(bytes(body))):
-            connection.execute(
-                sa.text(
-                    "INSERT INTO resource_token (n, param, code, system, type, patient, date_start)"
-                    " VALUES (:n, '_security', :code, :system, :type, :patient, :date) ON CONFLICT DO NOTHING"
-                ),
-                {"n": n, "code": label.decode(), "system": _SYSTEM, "type": type_, "patient": patient, "date": date},
-            )
+    insert = sa.text(
+        "INSERT INTO resource_token (n, param, code, system, type, patient, date_start)"
+        " VALUES (:n, '_security', :code, :system, :type, :patient, :date) ON CONFLICT DO NOTHING"
+    )
+    last: int = connection.execute(sa.text("SELECT coalesce(max(n), 0) FROM resource")).scalar_one()
+    for low in range(1, last + 1, _STEP):
+        tokens = [
+            {"n": n, "code": label.decode(), "system": _SYSTEM, "type": type_, "patient": patient, "date": date}
+            for n, type_, patient, date, body in connection.execute(wanted, {"low": low, "high": low + _STEP - 1})
+            for label in sorted(set(_LABEL.findall(bytes(body))))
+        ]
+        if tokens:
+            connection.execute(insert, tokens)
 
 
+_STEP = 1000
 _SYSTEM = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
 _LABEL = re.compile(rb'CodeSystem/v3-Confidentiality","code":"([A-Z])"')
