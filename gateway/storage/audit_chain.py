@@ -114,32 +114,23 @@ class AuditChain:
     def _beside(self) -> Iterator[str]:
         """What stands beside the chain: numbers before the first, links without a record, and the index of persons, by
         which accesses are found. A row taken from the index would hide an access as well as a record taken away."""
-        with self._engine.connect() as connection:
-            for (n,) in connection.exec_driver_sql("SELECT n FROM audit WHERE n < 1 ORDER BY n"):
-                yield f"record {n} was inserted"
-            for (n,) in connection.exec_driver_sql("SELECT n FROM audit_chain WHERE n < 1 ORDER BY n"):
-                yield f"link {n} was inserted"
+        for (n,) in self._rows("SELECT n FROM audit WHERE n < 1 ORDER BY n"):
+            yield f"record {n} was inserted"
+        for (n,) in self._rows("SELECT n FROM audit_chain WHERE n < 1 ORDER BY n"):
+            yield f"link {n} was inserted"
         after = 0
-        while True:
-            with self._engine.connect() as connection:
-                rows = connection.exec_driver_sql(
-                    "SELECT n, more FROM audit WHERE n > ? ORDER BY n LIMIT ?", (after, STEP)
-                ).all()
-                if not rows:
-                    break
-                held = connection.exec_driver_sql(
-                    "SELECT n, eid FROM audit_patient WHERE n > ? AND n <= ?", (after, rows[-1][0])
-                ).all()
-            after = rows[-1][0]
+        while rows := self._rows("SELECT n, more FROM audit WHERE n > ? ORDER BY n LIMIT ?", (after, STEP)):
+            until = rows[-1][0]
+            held = self._rows("SELECT n, eid FROM audit_patient WHERE n > ? AND n <= ?", (after, until))
+            after = until
             said = {(n, eid) for n, more in rows for eid in _persons(more)}
             for n in sorted({n for n, _ in said ^ {(row[0], row[1]) for row in held}}):
                 yield f"the index of persons was altered at record {n}"
-        with self._engine.connect() as connection:
-            for (n,) in connection.exec_driver_sql(
-                "SELECT DISTINCT n FROM audit_patient p WHERE n < 1 OR NOT EXISTS (SELECT 1 FROM audit a WHERE a.n = p.n)"
-                " ORDER BY n"
-            ):
-                yield f"the index of persons was altered at record {n}"
+        for (n,) in self._rows(
+            "SELECT DISTINCT n FROM audit_patient p WHERE n < 1 OR NOT EXISTS (SELECT 1 FROM audit a WHERE a.n = p.n)"
+            " ORDER BY n"
+        ):
+            yield f"the index of persons was altered at record {n}"
 
     def checkpoints(self) -> list[Checkpoint]:
         """Oldest first."""
