@@ -52,7 +52,7 @@ def settle(driver: Driver, eids: Iterable[str]) -> None:
         sql = f"SELECT {COLUMNS} FROM consent WHERE eid = ? AND current = 1 AND active = 1"
         rules = effective([consent_of(row) for row in driver.rows(sql, (eid,))])
         driver.run("DELETE FROM consent_rule WHERE eid = ?", (eid,))
-        driver.insert(consent_rule, [(eid, n, *rule) for n, rule in enumerate(rules)])
+        driver.insert(consent_rule, [(eid, n, rule.level, int(rule.deny), *rule[2:]) for n, rule in enumerate(rules)])
     driver.run(
         "INSERT INTO consent_state (one, version) VALUES (1, 1)"
         " ON CONFLICT (one) DO UPDATE SET version = consent_state.version + 1"

@@ -168,5 +168,6 @@ def _subscription(row: Sequence[Any]) -> Subscription:
     )  # fmt: skip
     claims = rest.pop("claims", None)
     if claims is not None:
-        claims = Caller(**{name: tuple(value) if isinstance(value, list) else value for name, value in claims.items()})
+        said: dict[str, Any] = {n: tuple(value) if isinstance(value, list) else value for n, value in claims.items()}
+        claims = Caller(**said)
     return Subscription(**dict(zip(_SELF, row, strict=False)), filter=made, claims=claims, **rest)

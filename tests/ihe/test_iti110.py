@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from gateway import app
+from gateway.app import configured
 from gateway.model.caller import Caller
 from tests.dsubm_parts import DOCUMENTS, FOLDERS, MANY, OF_PATIENT, SETS, Dsubm, notifying, status_of, subscription
 from tests.mhd_parts import JSON
@@ -77,7 +77,7 @@ def test_it_ends_at_its_end(dsubm: Dsubm) -> None:
 
 
 def test_xml_both_ways(dsubm: Dsubm) -> None:
-    xml = app.fhir_xml()
+    xml = configured.fhir_xml()
     body = xml.render(subscription(payload="application/fhir+xml", content="full-resource"))
     kind = "application/fhir+xml"
     answer = dsubm.node.ask("/Subscription", method="POST", body=body, content_type=kind, accept=kind)

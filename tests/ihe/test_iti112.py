@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway import app
+from gateway.app import configured
 from gateway.errors import Unavailable
 from gateway.model.caller import Scope
 from gateway.services.broker import ATTEMPTS
@@ -151,5 +151,5 @@ def test_what_is_sent_and_answered_is_fhir(dsubm: Dsubm, content: str) -> None:
     assert [status_of(one)["type"] for one in sent] == ["handshake", "event-notification", "heartbeat"]
     answers = ("/Subscription", f"/Subscription/{id_}", f"/Subscription/{id_}/$status", f"/Subscription/{id_}/$events")
     for made in (*sent, *map(dsubm.node.json, (*answers, "/Basic"))):
-        found = [one for one in app.validator().check(made) if one.severity in ("error", "fatal")]
+        found = [one for one in configured.validator().check(made) if one.severity in ("error", "fatal")]
         assert found == [], (made["resourceType"], found[:3])
