@@ -118,10 +118,19 @@ def _verify(found: Found, trust: Trust) -> tuple[Issuer, etree._Element]:
     else:
         trusted = _named_certificates(found.certificates, issuer.certificates)
     signed: etree._Element | None = None
-    for certificate in trusted:
-        signed = _signed_by(data, certificate, trust.now) if signed is None else signed
-    usable = [one for one in trusted if certificates.valid_at(one, trust.now) and not trust.revoked(one)]
-    if issuer is None or signed is None or not usable:
+    signer: x509.Certificate | None = None
+    # Also a message whose KeyInfo names none of ours is verified, in vain: a quick answer would say that we know the issuer.
+    for certificate in trusted or (issuer.certificates[:1] if issuer else ()):
+        if signed is None and (signed := _signed_by(data, certificate, trust.now)) is not None:
+            signer = certificate
+    # The very key that signed has to count: of two, the one taken back must not live on beside the new one.
+    counts = (
+        signer is not None
+        and signer in trusted
+        and certificates.valid_at(signer, trust.now)
+        and not trust.revoked(signer)
+    )
+    if issuer is None or signed is None or not counts:
         raise fault("FailedCheck", "unknown issuer, wrong signature, or a key that does not count now")
     if signed.tag != ASSERTION or signed.get("ID") != found.id or _text_of_one(signed, ISSUER) != issuer.name:
         raise fault("FailedCheck", "what is signed is another element")

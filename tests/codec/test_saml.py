@@ -396,6 +396,35 @@ def test_an_unknown_issuer_and_a_wrong_signature_are_answered_alike() -> None:
     assert (one.code, one.reason, one.subcodes, one.detail) == (other.code, other.reason, other.subcodes, other.detail)
 
 
+@pytest.mark.parametrize("old_first", [True, False])
+@pytest.mark.parametrize("hint", [True, False])
+def test_a_key_taken_back_does_not_live_on_beside_the_new_one(old_first: bool, hint: bool) -> None:
+    old, new = certificate("sts"), certificate("second")
+    both = trust(NOW, *((old, new) if old_first else (new, old)))
+    for name, taken in (("sts", False), ("second", True)):
+        root = envelope(signed(by=name, with_certificate=hint))
+        held = replace(both, revoked=lambda one: one == old)
+        if taken:
+            assert saml.check(root, held, CONNECTION).id == "_a1"
+        else:
+            with pytest.raises(saml.SecurityFault):
+                saml.check(root, held, CONNECTION)
+    over = certificate("second", (-10, -1))
+    expired = trust(NOW, *((over, old) if old_first else (old, over)))
+    with pytest.raises(saml.SecurityFault):
+        saml.check(envelope(signed(by="second", with_certificate=False)), expired, CONNECTION)
+
+
+def test_whether_an_issuer_is_known_cannot_be_told_by_how_much_is_verified(monkeypatch: pytest.MonkeyPatch) -> None:
+    verified: list[bytes] = []
+    real = saml._signed_by
+    monkeypatch.setattr(saml, "_signed_by", lambda data, *rest: verified.append(data) or real(data, *rest))
+    for text in (Text(), Text(issuer="https://nobody.example")):
+        for hint in (True, False):
+            refused(envelope(signed(text, by="attacker", with_certificate=hint)), "FailedCheck")
+    assert len(verified) == 4
+
+
 @pytest.mark.parametrize("issuer", [ISSUER + " ", " " + ISSUER, ISSUER + "/", ISSUER.upper(), "", f"{ISSUER}<x/>"])
 def test_an_issuer_that_only_looks_like_ours(issuer: str) -> None:
     refused(envelope(signed(replace(Text(), issuer=issuer))), "FailedCheck", "InvalidSecurityToken")

@@ -62,11 +62,19 @@ def v2_messages() -> Iterator[bytes]:
 
 
 SOAP_BODIES = (
-    ("/pixv3", "PRPA_IN201301UV02", v3.feed("PRPA_IN201301UV02", ID, person=PERSON)),
-    ("/pixv3", "PRPA_IN201302UV02", v3.feed("PRPA_IN201302UV02", ID, person=f"<x>{FAMILY}</x>")),
-    ("/pixv3", "PRPA_IN201309UV02", v3.pix_query(ID)),
-    ("/pdqv3", "PRPA_IN201305UV02", v3.pdq_query(v3.parameter("livingSubjectName", v3.name_value(FAMILY, GIVEN)))),
-    ("/xcpd", "PRPA_IN201305UV02", v3.pdq_query(v3.parameter("livingSubjectName", v3.name_value(FAMILY, GIVEN)))),
+    ("/pixv3", "urn:hl7-org:v3:PRPA_IN201301UV02", v3.feed("PRPA_IN201301UV02", ID, person=PERSON)),
+    ("/pixv3", "urn:hl7-org:v3:PRPA_IN201302UV02", v3.feed("PRPA_IN201302UV02", ID, person=f"<x>{FAMILY}</x>")),
+    ("/pixv3", "urn:hl7-org:v3:PRPA_IN201309UV02", v3.pix_query(ID)),
+    (
+        "/pdqv3",
+        "urn:hl7-org:v3:PRPA_IN201305UV02",
+        v3.pdq_query(v3.parameter("livingSubjectName", v3.name_value(FAMILY, GIVEN))),
+    ),
+    (
+        "/xcpd",
+        "urn:hl7-org:v3:PRPA_IN201305UV02",
+        v3.pdq_query(v3.parameter("livingSubjectName", v3.name_value(FAMILY, GIVEN))),
+    ),
     ("/xds/registry", "urn:ihe:iti:2007:RegistryStoredQuery", f"<q>{NUMBER} {FAMILY}</q>".encode()),
     ("/xds/repository", "urn:ihe:iti:2007:ProvideAndRegisterDocumentSet-b", f"<q>{NUMBER} {FAMILY}</q>".encode()),
     ("/xds/repository", "urn:ihe:iti:2007:RetrieveDocumentSet", f"<q>{NUMBER}</q>".encode()),
