@@ -14,7 +14,8 @@ from gateway.cli import _frame, app
 from gateway.errors import ERRORS, BadInput, ConfigurationError, GatewayError, Unavailable
 
 COMMANDS = (
-    "audit", "consent", "convert", "demo", "doctor", "export", "ingest", "init", "mapping", "match", "query", "report", "serve", "validate",
+    "audit", "consent", "convert", "demo", "doctor", "export", "ingest", "init", "mapping", "match", "notifications",
+    "person", "pki", "query", "report", "sbom", "serve", "sign", "validate", "verify",
 )  # fmt: skip
 
 

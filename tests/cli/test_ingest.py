@@ -34,7 +34,7 @@ def tables(config: Path) -> list[str]:
     with closing(sqlite3.connect(config.parent / "musubi.db")) as connection:
         found = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name <> 'alembic_version'")
         names = [str(name) for (name,) in found]
-    assert {"resource", "blob", "document", "ledger", "audit"} <= set(names)
+    assert {"resource", "blob", "registry_object", "ledger", "audit"} <= set(names)
     return names
 
 
@@ -234,8 +234,8 @@ def test_the_facility_has_to_be_an_oid(musubi: Any, node: Any, tokyo: Path) -> N
             "[database]\nurl = 'musubi.db'",
             "database.url has to be a database URL: sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME",
         ),
-        ("[database]\nurl = 'oracle://x'", "SQLite only"),
-        ("[blobs]\nurl = 's3://bucket'", "file:FOLDER"),
+        ("[database]\nurl = 'oracle://x'", "SQLite and PostgreSQL are spoken"),
+        ("[blobs]\nurl = 'ftp://bucket'", "file:FOLDER"),
         ("[broken", "musubi.toml: "),
     ],
 )

@@ -198,7 +198,9 @@ def test_what_a_query_lets_through_is_held_back_and_told(node: Region) -> None:
     assert careful.search(SearchPlan("Observation", None, (), 50), scope).rows == ()
     assert careful.read("Observation", id_, scope) is None and careful.history("Observation", id_, scope) == []
     assert careful.vread("Observation", id_, 1, scope) is None
-    every = tuple(row[0] for row in node.parts.lookups.rows("SELECT uniqueId FROM document"))
+    every = tuple(
+        row[0] for row in node.parts.lookups.rows("SELECT uniqueId FROM registry_object WHERE mimeType <> ''")
+    )
     documents = GuardedDocuments(Forgetful(), node.node.guard())  # type: ignore[arg-type]
     assert documents.by_unique_id(every, scope) == []
     alarms = [one.record for one in node.records() if one.record.transaction == "guard"]
