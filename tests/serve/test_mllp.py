@@ -359,7 +359,8 @@ def test_a_thousand_idle_connections_cost_no_thread(start: Start) -> None:
         wires = [stack.enter_context(running.connect()) for _ in range(300)]
         wires[-1].sendall(frame(b"MSH|2"))
         assert receive(wires[-1]) == [b"MSH|2"]
-        assert threading.active_count() == before and running.count("musubi_mllp_connections") == 301
+        # Fewer is well: threads of tests before this one may end meanwhile.
+        assert threading.active_count() <= before and running.count("musubi_mllp_connections") == 301
 
 
 def test_a_taken_port_is_said_so(start: Start) -> None:

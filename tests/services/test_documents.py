@@ -1,7 +1,5 @@
 """The document service below the wire: homes, repositories, and bytes that were checked before they are given out."""
 
-from dataclasses import replace
-
 import pytest
 
 from gateway.errors import (
@@ -35,7 +33,7 @@ def test_each_reason_not_to_give_a_document() -> None:
 
 def test_an_entry_of_another_repository_is_not_ours_to_give() -> None:
     node = make_node()
-    node.documents.rows[0] = replace(node.documents.rows[0], repositoryUniqueId="1.9")
+    node.documents.rows[0] = node.documents.rows[0]._replace(repositoryUniqueId="1.9")
     assert failures(node, Wanted("", REPOSITORY, node.bundle.uniqueId)) == [UnknownDocument]
 
 

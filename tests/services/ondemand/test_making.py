@@ -31,8 +31,8 @@ CDA = "{urn:hl7-org:v3}"
 def r(tmp_path: Path) -> Iterator[Registry]:
     with registry(tmp_path) as one:
         fill(one.store)
-        assert one.services.registry is not None
-        made = OnDemand(one.store.resources, one.store.identities, "結びの里", "http://h/fhir", one.services.registry)
+        assert one.services.changing is not None
+        made = OnDemand(one.store.resources, one.store.identities, "結びの里", "http://h/fhir", one.services.changing)
         one.services = replace(one.services, ondemand=made)
         yield one
 
