@@ -74,7 +74,7 @@ class HttpServer:
                 url_scheme="https" if guard.context else "http",
             )
             dispatcher = ThreadedTaskDispatcher()
-            dispatcher.set_thread_count(settings.http.threads)
+            dispatcher.set_thread_count(settings.http.threads + settings.federation.max_questions)
             self._server = GuardedServer(app, guard, map=self._map, dispatcher=dispatcher, adj=adjustments)
         except OSError:
             raise Unavailable(f"http: cannot listen on {host} port {settings.http.port} (is it in use?)") from None
